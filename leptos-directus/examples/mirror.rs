@@ -1,0 +1,2 @@
+//! Mirrors a query in the terminal.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Realtime hooks for Leptos over Directus.
