@@ -1,0 +1,4 @@
+//! What the machine promises, told as stories.
+
+use super::*;
+use crate::protocol::EventKind;
