@@ -387,3 +387,6 @@ impl LiveQuery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
