@@ -1,1 +1,3 @@
 //! Realtime hooks for Leptos over Directus.
+
+pub mod protocol;
