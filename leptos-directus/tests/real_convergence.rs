@@ -68,7 +68,9 @@ impl Writer {
             }
             6 => {
                 let query = json!({ "filter": { "views": { "_lt": self.random.i32(0..60) } }, "limit": -1 });
-                self.admin.ok("PATCH", &path, Some(json!({ "query": query, "data": { "status": body["status"] } }))).await;
+                self.admin
+                    .ok("PATCH", &path, Some(json!({ "query": query, "data": { "status": body["status"] } })))
+                    .await;
                 return 10;
             }
             7 => {
@@ -111,10 +113,21 @@ async fn truth(admin: &Admin, collection: &str, query: &Value) -> Vec<Value> {
 
 async fn newsroom(admin: &Admin) -> String {
     let authors = admin.collection("authors", counting_key(), vec![field("name", "string")]).await;
-    admin.ok("POST", &format!("/items/{authors}"), Some(json!([{ "name": "Ada" }, { "name": "ada" }, { "name": "Zoë" }]))).await;
+    admin
+        .ok(
+            "POST",
+            &format!("/items/{authors}"),
+            Some(json!([{ "name": "Ada" }, { "name": "ada" }, { "name": "Zoë" }])),
+        )
+        .await;
     let fields = ["title", "status"].map(|name| field(name, "string"));
     let mut fields: Vec<Value> = fields.into();
-    fields.extend([field("views", "integer"), field("rank", "float"), field("payload", "json"), field("author", "integer")]);
+    fields.extend([
+        field("views", "integer"),
+        field("rank", "float"),
+        field("payload", "json"),
+        field("author", "integer"),
+    ]);
     let posts = admin.collection("posts", counting_key(), fields).await;
     let relation = json!({ "collection": posts, "field": "author", "related_collection": authors });
     admin.ok("POST", "/relations", Some(relation)).await;
@@ -125,7 +138,10 @@ async fn newsroom(admin: &Admin) -> String {
 async fn live_rows_equal_rest_after_each_pause_under_random_writes() {
     let admin = Admin::new();
     let posts = newsroom(&admin).await;
-    let seed = std::env::var("LEPTOS_DIRECTUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed = std::env::var("LEPTOS_DIRECTUS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed} (LEPTOS_DIRECTUS_SEED)");
     let owner = Owner::new();
     let lists: Vec<(Value, LiveRows)> = owner.with(|| {
@@ -159,7 +175,11 @@ async fn live_rows_equal_rest_after_each_pause_under_random_writes() {
             let expected = truth(&admin, &posts, query).await;
             eventually(&format!("{query} to equal REST in round {round} (seed {seed})"), async || {
                 let shown = list.snapshot();
-                if shown.rows == expected && shown.status == LiveStatus::Live { Ok(()) } else { Err((expected.clone(), shown)) }
+                if shown.rows == expected && shown.status == LiveStatus::Live {
+                    Ok(())
+                } else {
+                    Err((expected.clone(), shown))
+                }
             })
             .await;
         }

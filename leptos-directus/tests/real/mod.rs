@@ -17,7 +17,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `cargo xtask test directus` starts a Directus and sets it"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: `cargo xtask test directus` starts a Directus and sets it"))
 }
 
 /// Longer than anything here takes on a busy machine, and short enough to end a test that hangs.
@@ -74,7 +75,8 @@ impl Admin {
         let name = format!("{stem}_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut all = vec![key];
         all.extend(fields);
-        self.ok("POST", "/collections", Some(json!({ "collection": name, "schema": {}, "meta": {}, "fields": all }))).await;
+        self.ok("POST", "/collections", Some(json!({ "collection": name, "schema": {}, "meta": {}, "fields": all })))
+            .await;
         let policies = self.ok("GET", "/policies?limit=-1", None).await;
         let public = policies.as_array().unwrap().iter().find(|policy| policy["name"] == "$t:public_label");
         let permission = json!({
