@@ -1,5 +1,7 @@
 use leptos::prelude::*;
-use leptos_directus::{Query, RowKey, UseRealtimeCollectionReturn, use_realtime_collection};
+use leptos_directus::{
+    Query, RowKey, UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection_with_options,
+};
 use leptos_router::{components::Form, hooks::use_query_map};
 use serde_json::Value;
 
@@ -13,7 +15,8 @@ const SAMPLES: [(&str, &str, &str); 4] = [
     ("Authors", "authors", r#"{"fields":["id","name","bio"],"sort":["name"]}"#),
 ];
 
-/// `/explore?collection=…&query=…`: any collection, any query, live. The address holds all there is to know.
+/// `/explore?collection=…&query=…`: any collection, any query, live. The address holds all there is to know, the key
+/// field too (`&key=code`), where it is not `id`.
 #[component]
 pub fn ExplorePage() -> impl IntoView {
     let address = use_query_map();
@@ -21,8 +24,10 @@ pub fn ExplorePage() -> impl IntoView {
         address.with(|address| address.get(name)).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     };
     let collection = Memo::new(move |_| parameter("collection").unwrap_or_else(|| "posts".to_owned()));
+    let key_field = Memo::new(move |_| parameter("key").unwrap_or_else(|| key_field_of(&collection.get()).to_owned()));
     let text = Memo::new(move |_| parameter("query").unwrap_or_else(|| "{}".to_owned()));
     let query = Memo::new(move |_| read_query(&text.get()));
+    let source = Memo::new(move |_| (collection.get(), key_field.get()));
     let problem = move || query.get().err().map(|problem| view! { <p class="notice notice--bad">{problem}</p> });
     view! {
         <PageMeta title="Explore" description="Any collection, any query, live: ask Directus and watch the answer change." />
@@ -73,11 +78,16 @@ pub fn ExplorePage() -> impl IntoView {
             </div>
             // Another collection is another hook; another query is not.
             {move || {
-                let name = collection.get();
-                view! { <Rows collection=name query=query /> }
+                let (name, key_field) = source.get();
+                view! { <Rows collection=name key_field=key_field query=query /> }
             }}
         </div>
     }
+}
+
+/// Directus tells the public nothing about its schema: the one collection of the demo whose key is not `id` is known here.
+fn key_field_of(collection: &str) -> &'static str {
+    if collection == "wires" { "code" } else { "id" }
 }
 
 /// Reads the text of the address, or says what is wrong with it.
@@ -94,10 +104,15 @@ fn address_of(collection: &str, query: &str) -> String {
 }
 
 #[component]
-fn Rows(collection: String, query: Memo<Result<Query, String>>) -> impl IntoView {
+fn Rows(collection: String, key_field: String, query: Memo<Result<Query, String>>) -> impl IntoView {
     // While the text is no query, the table shows nothing.
     let nothing = || Query::new().limit(0);
-    let rows = use_realtime_collection::<Value>(collection.clone(), move || query.get().unwrap_or_else(|_| nothing()));
+    let options = UseRealtimeCollectionOptions::default().key_field(key_field);
+    let rows = use_realtime_collection_with_options::<Value>(
+        collection.clone(),
+        move || query.get().unwrap_or_else(|_| nothing()),
+        options,
+    );
     let columns = Memo::new(move |_| {
         let first = rows.keys().with(|keys| keys.first().cloned());
         first.and_then(|key| rows.item(key).get()).map_or_else(Vec::new, |row| field_names(&row))
@@ -141,7 +156,8 @@ fn Row(key: RowKey, rows: UseRealtimeCollectionReturn<Value>, columns: Memo<Vec<
     let row = rows.item(key.clone());
     let cell = move |name: String| {
         let field = name.clone();
-        let text = Memo::new(move |_| row.with(|row| row.as_ref().map(|row| cell_text(&row[&field])).unwrap_or_default()));
+        let key_field = Memo::new(move |_| parameter("key").unwrap_or_else(|| key_field_of(&collection.get()).to_owned()));
+    let text = Memo::new(move |_| row.with(|row| row.as_ref().map(|row| cell_text(&row[&field])).unwrap_or_default()));
         // An empty text would be a space in the server's HTML: no text at all is none.
         view! { <td data-field=name>{move || Some(text.get()).filter(|text| !text.is_empty())}</td> }
     };
