@@ -96,10 +96,7 @@ impl Post {
 /// What the front page shows: published posts, newest first.
 #[must_use]
 pub fn published_posts() -> Query {
-    Query::new()
-        .filter(Filter::field("status").eq(Stage::Published.as_str()))
-        .sort(["-date_created"])
-        .limit(24)
+    Query::new().filter(Filter::field("status").eq(Stage::Published.as_str())).sort(["-date_created"]).limit(24)
 }
 
 /// A post on the board, and in the list of one's own.

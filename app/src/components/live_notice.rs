@@ -11,10 +11,13 @@ pub fn LiveNotice(
 ) -> impl IntoView {
     let notice = move || {
         let next = match status.get() {
-            LiveStatus::Refused => Some(("notice notice--bad", "These rows are not for you to see with the login you have.")),
-            LiveStatus::Polling => {
-                Some(("notice", "Changes do not arrive by themselves here; the list is asked for again every half minute."))
+            LiveStatus::Refused => {
+                Some(("notice notice--bad", "These rows are not for you to see with the login you have."))
             }
+            LiveStatus::Polling => Some((
+                "notice",
+                "Changes do not arrive by themselves here; the list is asked for again every half minute.",
+            )),
             LiveStatus::Paused => Some(("notice notice--quiet", "Paused: changes are shown when you resume.")),
             _ => None,
         };

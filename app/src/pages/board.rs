@@ -76,7 +76,8 @@ impl Desk {
                     self.said.try_set(format!("“{}” is in {} now.", card.headline(), to.title()));
                 }
                 Err(error) => {
-                    let mend = if error.is_forbidden() || error.is_unauthorized() { " Log in as an editor." } else { "" };
+                    let mend =
+                        if error.is_forbidden() || error.is_unauthorized() { " Log in as an editor." } else { "" };
                     self.problem.try_set(Some(format!("The post was not moved: {error}.{mend}")));
                     self.follow.try_set(None);
                 }
@@ -106,11 +107,11 @@ fn Lane(stage: Stage, desk: Desk) -> impl IntoView {
             desk.send(key, stage);
         }
     };
-    let heading = format!("lane-{}", stage.as_str());
+    let heading = StoredValue::new(format!("lane-{}", stage.as_str()));
     view! {
         <section
             class="lane"
-            aria-labelledby=heading.clone()
+            aria-labelledby=heading.get_value()
             data-stage=stage.as_str()
             data-over=move || is_over.get().to_string()
             on:dragover=over
@@ -119,13 +120,13 @@ fn Lane(stage: Stage, desk: Desk) -> impl IntoView {
         >
             <Suspense fallback=|| view! { <p class="empty">"Loading…"</p> }>
                 <div class="lane__head">
-                    <h2 id=heading.clone()>{stage.title()}</h2>
+                    <h2 id=heading.get_value()>{stage.title()}</h2>
                     <p class="lane__count">
                         {move || posts.keys().with(Vec::len)} <span class="visually-hidden">" posts"</span>
                     </p>
                 </div>
                 <LiveNotice status=posts.status() error=posts.error() />
-                <ol class="cards" aria-labelledby=heading.clone()>
+                <ol class="cards" aria-labelledby=heading.get_value()>
                     <For each=move || posts.keys().get() key=|key| key.clone() let:key>
                         <CardItem key=key.clone() stage=stage card=posts.item(key) desk=desk />
                     </For>

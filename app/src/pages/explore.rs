@@ -9,8 +9,16 @@ use crate::components::{LiveNotice, PageMeta};
 
 /// Queries to start from.
 const SAMPLES: [(&str, &str, &str); 4] = [
-    ("Newest posts", "posts", r#"{"fields":["id","title","status","author.name"],"sort":["-date_created"],"limit":10}"#),
-    ("Drafts and reviews", "posts", r#"{"filter":{"status":{"_in":["draft","review"]}},"fields":["id","title","status"]}"#),
+    (
+        "Newest posts",
+        "posts",
+        r#"{"fields":["id","title","status","author.name"],"sort":["-date_created"],"limit":10}"#,
+    ),
+    (
+        "Drafts and reviews",
+        "posts",
+        r#"{"filter":{"status":{"_in":["draft","review"]}},"fields":["id","title","status"]}"#,
+    ),
     ("Wires by priority", "wires", r#"{"sort":["-priority","code"]}"#),
     ("Authors", "authors", r#"{"fields":["id","name","bio"],"sort":["name"]}"#),
 ];
@@ -156,8 +164,8 @@ fn Row(key: RowKey, rows: UseRealtimeCollectionReturn<Value>, columns: Memo<Vec<
     let row = rows.item(key.clone());
     let cell = move |name: String| {
         let field = name.clone();
-        let key_field = Memo::new(move |_| parameter("key").unwrap_or_else(|| key_field_of(&collection.get()).to_owned()));
-    let text = Memo::new(move |_| row.with(|row| row.as_ref().map(|row| cell_text(&row[&field])).unwrap_or_default()));
+        let text =
+            Memo::new(move |_| row.with(|row| row.as_ref().map(|row| cell_text(&row[&field])).unwrap_or_default()));
         // An empty text would be a space in the server's HTML: no text at all is none.
         view! { <td data-field=name>{move || Some(text.get()).filter(|text| !text.is_empty())}</td> }
     };

@@ -72,13 +72,7 @@ pub fn FeedPage() -> impl IntoView {
         </div>
         <ol class="events needs-script" aria-label="Events, newest first">
             <For each=move || feed.shown.get() key=|event| event.serial let:event>
-                <li class="event" data-event=event.kind.clone() data-collection=event.collection>
-                    <p class="event__kind">{event.kind}</p>
-                    <p class="event__collection">{event.collection}</p>
-                    <pre tabindex="0" role="group" aria-label="The event as JSON">
-                        {event.text}
-                    </pre>
-                </li>
+                <EventItem event=event />
             </For>
         </ol>
     }
@@ -100,6 +94,21 @@ fn Choice(collection: &'static str, feed: Feed, hydrated: Signal<bool>) -> impl 
             />
             {collection}
         </label>
+    }
+}
+
+#[component]
+fn EventItem(event: Event) -> impl IntoView {
+    let Event { collection, kind, text, .. } = event;
+    view! {
+        <li class="event" data-event=kind.clone() data-collection=collection>
+            <p class="event__kind">{kind.clone()}</p>
+            <p class="event__collection">{collection}</p>
+            // A long text scrolls, so the keyboard must reach it.
+            <pre tabindex="0" role="group" aria-label="The event as JSON">
+                {text}
+            </pre>
+        </li>
     }
 }
 
@@ -203,7 +212,8 @@ impl Feed {
         let running = self.running.with(|running| running.keys().copied().collect::<Vec<_>>().join(", "));
         let shown = self.shown.with(VecDeque::len);
         let waiting = self.waiting.with(VecDeque::len);
-        let subscribed = if running.is_empty() { "Not subscribed".to_owned() } else { format!("Subscribed to {running}") };
+        let subscribed =
+            if running.is_empty() { "Not subscribed".to_owned() } else { format!("Subscribed to {running}") };
         let paused = if self.is_paused.get() { format!(", paused with {waiting} waiting") } else { String::new() };
         format!("{subscribed}; {shown} events shown{paused}.")
     }

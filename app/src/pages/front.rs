@@ -17,7 +17,11 @@ pub fn FrontPage() -> impl IntoView {
     let breaking = move || masthead.item().get().is_some_and(|masthead| masthead.breaking == Some(true));
     let paused = RwSignal::new(false);
     let pause = move |_| {
-        if paused.get() { connect.run(()) } else { disconnect.run(()) }
+        if paused.get() {
+            connect.run(())
+        } else {
+            disconnect.run(())
+        }
         paused.update(|paused| *paused = !*paused);
     };
     view! {

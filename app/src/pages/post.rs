@@ -26,9 +26,8 @@ pub fn PostPage() -> impl IntoView {
 fn Article(id: i64) -> impl IntoView {
     let post = use_realtime_item::<Post>("posts", id);
     let comments = use_realtime_collection::<Comment>("comments", comments_of(id));
-    let text = move |read: fn(&Post) -> String| {
-        move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default())
-    };
+    let text =
+        move |read: fn(&Post) -> String| move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default());
     let is_there = Memo::new(move |_| post.item().with(Option::is_some));
     let is_missing = move || {
         let is_missing = !is_there.get() && post.status().get() != LiveStatus::Loading;
@@ -106,7 +105,8 @@ fn CommentForm(post: i64) -> impl IntoView {
         if sending.get() {
             return;
         }
-        let comment = NewComment { post, author_name: name.get().trim().to_owned(), text: text.get().trim().to_owned() };
+        let comment =
+            NewComment { post, author_name: name.get().trim().to_owned(), text: text.get().trim().to_owned() };
         if comment.author_name.is_empty() || comment.text.is_empty() {
             outcome.set(Err("Please give a name and a comment.".to_owned()));
             return;
