@@ -2,6 +2,7 @@
 
 use leptos_directus::protocol::{Filter, Query};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Where a post stands on its way to the front page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,16 +185,14 @@ pub struct Author {
 /// The author records of whoever asks; for an anonymous visitor none at all.
 #[must_use]
 pub fn my_authors() -> Query {
-    Query::new()
-        .filter(Filter::and([Filter::field("user").nnull(), Filter::field("user").eq("$CURRENT_USER")]))
-        .sort(["name"])
+    Query::new().filter(Filter::raw(json!({ "user": { "_nnull": true, "_eq": "$CURRENT_USER" } }))).sort(["name"])
 }
 
 /// The posts of whoever asks; for an anonymous visitor none at all.
 #[must_use]
 pub fn my_posts() -> Query {
     Query::new()
-        .filter(Filter::and([Filter::field("author.user").nnull(), Filter::field("author.user").eq("$CURRENT_USER")]))
+        .filter(Filter::raw(json!({ "author": { "user": { "_nnull": true, "_eq": "$CURRENT_USER" } } })))
         .sort(["-date_created"])
         .limit(50)
 }

@@ -3,6 +3,7 @@ use leptos_directus::{
     Query, RowKey, UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection_with_options,
 };
 use leptos_router::{components::Form, hooks::use_query_map};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::components::{LiveNotice, PageMeta};
@@ -100,8 +101,8 @@ fn key_field_of(collection: &str) -> &'static str {
 
 /// Reads the text of the address, or says what is wrong with it.
 fn read_query(text: &str) -> Result<Query, String> {
-    let json: Value = serde_json::from_str(text).map_err(|error| format!("The query is not JSON: {error}."))?;
-    Query::from_json(&json).map_err(|error| format!("The query is not one that Directus knows: {error}."))
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("The query is not JSON: {error}."))?;
+    Query::from_json(text).map_err(|error| format!("The query is not one that Directus knows: {error}."))
 }
 
 fn address_of(collection: &str, query: &str) -> String {

@@ -6,7 +6,7 @@ use futures::{
 };
 use leptos::{ev, prelude::*, task::spawn_local};
 use leptos_directus::{Directus, Message, Query, SubscribeOptions, use_directus};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{components::PageMeta, hooks::use_hydrated};
 
@@ -219,10 +219,19 @@ impl Feed {
     }
 }
 
+/// The event as Directus wrote it, give or take the uid, which is ours.
 fn text_of(message: &Message<Value>) -> String {
     let mut text = match message {
-        Message::Error(error) => error.to_string(),
-        message => message.raw().to_string(),
+        Message::Init { data, meta, .. } | Message::Create { data, meta, .. } | Message::Update { data, meta, .. } => {
+            let mut event = json!({ "type": "subscription", "event": message.event(), "data": data });
+            if let (Some(event), Some(meta)) = (event.as_object_mut(), meta) {
+                event.insert("meta".to_owned(), meta.clone());
+            }
+            event.to_string()
+        }
+        Message::Delete { keys, .. } => json!({ "type": "subscription", "event": "delete", "data": keys }).to_string(),
+        Message::Error { error, .. } => error.to_string(),
+        _ => "The socket was lost and is back: events in between are not here.".to_owned(),
     };
     if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
         text.truncate(cut);

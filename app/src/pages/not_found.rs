@@ -1,11 +1,11 @@
 use leptos::prelude::*;
 
-use crate::{components::PageMeta, response::say_not_found};
+use crate::{components::PageMeta, response::say_found};
 
 /// There is no such page: the server says 404.
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
-    say_not_found();
+    say_found(false);
     view! {
         <PageMeta title="Not found" description="There is no such page in The Signal." />
         <div class="page-head">

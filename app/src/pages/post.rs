@@ -7,7 +7,7 @@ use crate::{
     hooks::use_hydrated,
     model::{Comment, NewComment, Post, comments_of},
     pages::NotFoundPage,
-    response::say_not_found,
+    response::say_found,
 };
 
 /// `/posts/:id`: one live post with its comments, two collections on one socket.
@@ -15,25 +15,25 @@ use crate::{
 pub fn PostPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").and_then(|id| id.parse::<i64>().ok())));
-    // Another key is another row and another pair of hooks.
-    move || match id.get() {
-        Some(id) => view! { <Article id=id /> }.into_any(),
-        None => view! { <NotFoundPage /> }.into_any(),
+    // The hooks follow the key by themselves; only an address without one is another page.
+    let key = Memo::new(move |_| id.get().unwrap_or_default());
+    let is_number = Memo::new(move |_| id.get().is_some());
+    move || {
+        if is_number.get() { view! { <Article id=key /> }.into_any() } else { view! { <NotFoundPage /> }.into_any() }
     }
 }
 
 #[component]
-fn Article(id: i64) -> impl IntoView {
-    let post = use_realtime_item::<Post>("posts", id);
-    let comments = use_realtime_collection::<Comment>("comments", comments_of(id));
+fn Article(id: Memo<i64>) -> impl IntoView {
+    let post = use_realtime_item::<Post>("posts", move || id.get().into());
+    let comments = use_realtime_collection::<Comment>("comments", move || comments_of(id.get()));
     let text =
         move |read: fn(&Post) -> String| move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default());
     let is_there = Memo::new(move |_| post.item().with(Option::is_some));
     let is_missing = move || {
-        let is_missing = !is_there.get() && post.status().get() != LiveStatus::Loading;
-        if is_missing {
-            say_not_found();
-        }
+        let is_missing = !is_there.get() && post.error().get().is_none() && post.status().get() != LiveStatus::Loading;
+        // Said on each run: on the server the first one comes before the row, and only the last one counts.
+        say_found(!is_missing);
         is_missing
     };
     let title = move || if is_there.get() { text(Post::headline)() } else { "Story".to_owned() };
@@ -94,7 +94,7 @@ fn CommentItem(key: String, comment: Signal<Option<Comment>>) -> impl IntoView {
 
 /// Sends a comment. The list above follows by itself, here and on every other page that shows the story.
 #[component]
-fn CommentForm(post: i64) -> impl IntoView {
+fn CommentForm(post: Memo<i64>) -> impl IntoView {
     let directus = use_directus();
     let hydrated = use_hydrated();
     let (name, text) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
@@ -105,8 +105,11 @@ fn CommentForm(post: i64) -> impl IntoView {
         if sending.get() {
             return;
         }
-        let comment =
-            NewComment { post, author_name: name.get().trim().to_owned(), text: text.get().trim().to_owned() };
+        let comment = NewComment {
+            post: post.get(),
+            author_name: name.get().trim().to_owned(),
+            text: text.get().trim().to_owned(),
+        };
         if comment.author_name.is_empty() || comment.text.is_empty() {
             outcome.set(Err("Please give a name and a comment.".to_owned()));
             return;

@@ -7,4 +7,4 @@ mod sys;
 #[path = "server.rs"]
 mod sys;
 
-pub(crate) use sys::say_not_found;
+pub(crate) use sys::say_found;
