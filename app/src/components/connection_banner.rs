@@ -1,3 +1,5 @@
+//! Why nothing arrives, and what to do.
+
 use leptos::prelude::*;
 use leptos_directus::{ConnectionStatus, use_directus};
 

@@ -1,3 +1,5 @@
+//! What is wrong with one list.
+
 use leptos::prelude::*;
 use leptos_directus::{Error, LiveStatus};
 

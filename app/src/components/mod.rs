@@ -1,11 +1,11 @@
 //! Parts that several pages share.
 
-mod connection_banner;
-mod live_notice;
-mod page_meta;
-mod site_header;
-mod status_badge;
-mod timestamp;
+pub mod connection_banner;
+pub mod live_notice;
+pub mod page_meta;
+pub mod site_header;
+pub mod status_badge;
+pub mod timestamp;
 
 pub use connection_banner::ConnectionBanner;
 pub use live_notice::LiveNotice;

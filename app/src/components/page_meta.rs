@@ -1,3 +1,5 @@
+//! What a page says about itself.
+
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 

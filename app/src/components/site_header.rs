@@ -1,3 +1,5 @@
+//! What stands above every page.
+
 use leptos::prelude::*;
 use leptos_directus::use_directus_auth;
 use leptos_router::components::A;

@@ -1,3 +1,5 @@
+//! The connection's state, in words.
+
 use std::time::Duration;
 
 use leptos::prelude::*;

@@ -1,3 +1,5 @@
+//! Points in time.
+
 use leptos::prelude::*;
 
 use crate::date::format_date;

@@ -1,3 +1,5 @@
+//! Rows that leave one filter and enter another.
+
 use leptos::{ev::DragEvent, html, prelude::*, task::spawn_local};
 use leptos_directus::{Directus, RowKey, use_directus, use_directus_auth, use_realtime_collection};
 

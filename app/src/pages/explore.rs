@@ -1,3 +1,5 @@
+//! Any collection, any query.
+
 use leptos::prelude::*;
 use leptos_directus::{
     Query, RowKey, UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection_with_options,

@@ -1,3 +1,5 @@
+//! Raw events.
+
 use std::collections::{BTreeMap, VecDeque};
 
 use futures::{

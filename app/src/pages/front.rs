@@ -1,3 +1,5 @@
+//! A live list and a singleton.
+
 use leptos::prelude::*;
 use leptos_directus::use_realtime_singleton;
 

@@ -1,3 +1,5 @@
+//! Login by session cookie.
+
 use leptos::{prelude::*, task::spawn_local};
 use leptos_directus::use_directus_auth;
 use leptos_router::hooks::use_navigate;

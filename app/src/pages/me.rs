@@ -1,3 +1,5 @@
+//! Rows by `$CURRENT_USER`.
+
 use leptos::{prelude::*, task::spawn_local};
 use leptos_directus::{use_directus_auth, use_realtime_collection};
 

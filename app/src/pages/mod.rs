@@ -1,13 +1,13 @@
 //! One page per capability.
 
-mod board;
-mod explore;
-mod feed;
-mod front;
-mod login;
-mod me;
-mod not_found;
-mod post;
+pub mod board;
+pub mod explore;
+pub mod feed;
+pub mod front;
+pub mod login;
+pub mod me;
+pub mod not_found;
+pub mod post;
 
 pub use board::BoardPage;
 pub use explore::ExplorePage;

@@ -1,3 +1,5 @@
+//! No such page.
+
 use leptos::prelude::*;
 
 use crate::{components::PageMeta, response::say_found};

@@ -1,3 +1,5 @@
+//! A live row with its own live list.
+
 use leptos::{prelude::*, task::spawn_local};
 use leptos_directus::{LiveStatus, use_directus, use_realtime_collection, use_realtime_item};
 use leptos_router::hooks::use_params_map;
