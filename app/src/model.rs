@@ -2,7 +2,6 @@
 
 use leptos_directus::protocol::{Filter, Query};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// Where a post stands on its way to the front page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +191,7 @@ pub fn my_authors() -> Query {
 #[must_use]
 pub fn my_posts() -> Query {
     Query::new()
-        .filter(Filter::raw(json!({ "author": { "user": { "_nnull": true, "_eq": "$CURRENT_USER" } } })))
+        .filter(Filter::field("author.user").nnull().and(Filter::field("author.user").eq(Variable::current_user())))
         .sort(["-date_created"])
         .limit(50)
 }
