@@ -24,7 +24,7 @@ use futures::{
 use serde_json::Value;
 
 use crate::{
-    connection::{ConnectionConfig, ConnectionStatus, Millis, SubscriptionEvent, SubscriptionSpec, Wake},
+    connection::{ConnectionConfig, ConnectionStatus, Millis, Notice, SubscriptionSpec, Wake},
     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
     error::Error,
     live::{self, ReadId},
@@ -36,7 +36,7 @@ use crate::{
 /// Where rows and states of a live query go.
 pub(crate) type LiveSink = Box<dyn FnMut(live::Output) + Send>;
 /// Where the events of a stream go.
-pub(crate) type StreamSink = Box<dyn FnMut(SubscriptionEvent) + Send>;
+pub(crate) type StreamSink = Box<dyn FnMut(Notice) + Send>;
 /// Who is told of the connection's state.
 pub(crate) type StatusSink = Box<dyn FnMut(ClientEvent) + Send>;
 
@@ -354,7 +354,7 @@ impl Driver {
             let now = transport::now();
             match happened {
                 Happened::Command(command) => self.command(now, command),
-                Happened::Socket(SocketEvent::Text(text)) => match DirectusCodec::decode(&text) {
+                Happened::Socket(SocketEvent::Text(text)) => match DirectusCodec::decode(text.as_str()) {
                     Ok(frame) => self.engine.frame(now, frame),
                     Err(error) => {
                         leptos::logging::warn!("a frame of Directus was skipped: {error}");

@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 
 use crate::{
     connection::{
-        self, ConnectionConfig, ConnectionStatus, Machine, Millis, SubscriptionEvent, SubscriptionId, SubscriptionSpec,
-        Wake,
+        self, ConnectionConfig, ConnectionStatus, Machine, Millis, Notice, SubscriptionId, SubscriptionSpec, Wake,
     },
     error::Error,
     live::{self, Feed, LiveConfig, LiveQuery, ReadId},
-    protocol::{ClientMessage, EventKind, Key, ServerMessage},
+    protocol::{ClientMessage, EventKind, Key, ServerMessage, SubscriptionEvent},
     rest::Page,
 };
 
@@ -66,7 +65,7 @@ pub enum Output {
     /// Nobody held the query for as long as the linger: `detach` it, or `retain` it if somebody came back meanwhile.
     Expired(QueryId),
     /// Something came for a stream.
-    Stream(StreamId, SubscriptionEvent),
+    Stream(StreamId, Notice),
 }
 
 /// How many of what there are; all zero once nothing is mounted any more.
@@ -390,7 +389,7 @@ impl Engine {
         }
     }
 
-    fn event(&mut self, now: Millis, subscription: SubscriptionId, event: SubscriptionEvent) {
+    fn event(&mut self, now: Millis, subscription: SubscriptionId, event: Notice) {
         let (key, place) = match self.holders.get(&subscription) {
             None => return,
             Some(Holder::Stream(id)) => {
@@ -403,20 +402,20 @@ impl Engine {
         let before = group.feed();
         // Which keys a hint is about; nothing where that is not known.
         let hint: Option<Vec<Key>> = match event {
-            SubscriptionEvent::Acknowledged(_) => {
+            Notice::Acknowledged(_) => {
                 group.hints[place] = Hint::Acknowledged;
                 None
             }
-            SubscriptionEvent::Failed { alive: false, .. } => {
+            Notice::Failed { alive: false, .. } => {
                 group.hints[place] = Hint::Refused;
                 None
             }
-            SubscriptionEvent::Lost => {
+            Notice::Lost => {
                 group.hints[place] = Hint::Awaited;
                 None
             }
-            SubscriptionEvent::Failed { alive: true, .. } => Some(Vec::new()),
-            SubscriptionEvent::Changed(frame) => Some(if frame.is_delete() {
+            Notice::Failed { alive: true, .. } => Some(Vec::new()),
+            Notice::Changed(frame) => Some(if frame.event == SubscriptionEvent::Delete {
                 frame.keys()
             } else {
                 frame.rows().iter().filter_map(|row| row.get(&key.1).and_then(Key::from_value)).collect()

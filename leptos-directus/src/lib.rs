@@ -65,7 +65,6 @@ mod hooks;
 pub mod live;
 pub mod protocol;
 mod rest;
-mod secret;
 mod transport;
 
 mod client;
@@ -77,6 +76,5 @@ pub use connection::ConnectionStatus;
 pub use error::Error;
 pub use hooks::*;
 pub use live::LiveStatus;
-pub use protocol::{Filter, Key, Query};
+pub use protocol::{Filter, Key, Query, Secret};
 pub use rest::{Items, Page, Visitor};
-pub use secret::Secret;

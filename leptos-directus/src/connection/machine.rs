@@ -8,7 +8,7 @@ use std::{
 use super::{Backoff, ConnectionStatus, Millis};
 use crate::{
     error::Error,
-    protocol::{ClientMessage, ErrorFrame, EventKind, ServerMessage, SubscriptionFrame},
+    protocol::{ClientMessage, ErrorFrame, EventKind, ServerMessage, SubscriptionEvent, SubscriptionFrame},
 };
 
 /// What the machine goes by. Times are from the moment of the last event of their kind.
@@ -75,7 +75,7 @@ pub struct SubscriptionSpec {
 
 /// What happened to a subscription.
 #[derive(Clone, Debug, PartialEq)]
-pub enum SubscriptionEvent {
+pub enum Notice {
     /// Directus acknowledged it: from here on, what is announced arrives. Rows are there unless an `event` was given.
     Acknowledged(SubscriptionFrame),
     /// A create, an update or a delete.
@@ -101,7 +101,7 @@ pub enum Output {
     /// Send a frame on the open socket.
     Send(ClientMessage),
     /// Tell the subscriber.
-    Event(SubscriptionId, SubscriptionEvent),
+    Event(SubscriptionId, Notice),
     /// Tell the page.
     Status(ConnectionStatus),
     /// Directus no longer takes the socket's login for what it was: who the visitor is may have changed.
@@ -320,7 +320,7 @@ impl Machine {
             (Phase::Open { ping_deadline, .. }, _) => {
                 let soon = now + millis(self.config.pong_timeout) / 2;
                 *ping_deadline = Some(ping_deadline.map_or(soon, |deadline| deadline.min(soon)));
-                self.outputs.push_back(Output::Send(ClientMessage::ping()));
+                self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
             }
             _ => {}
         }
@@ -376,7 +376,7 @@ impl Machine {
         *last_frame = now;
         *ping_deadline = None;
         match frame {
-            ServerMessage::Ping { .. } => self.outputs.push_back(Output::Send(ClientMessage::pong())),
+            ServerMessage::Ping { .. } => self.outputs.push_back(Output::Send(ClientMessage::Pong)),
             ServerMessage::Subscription(frame) => self.subscription(now, frame),
             ServerMessage::Error(frame) => self.error(now, &frame),
             // Answers to what we do not send, and what Directus may say in years to come.
@@ -414,7 +414,7 @@ impl Machine {
                     self.drop_link(now, "the link is dead: a ping was not answered");
                 } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
                     *ping_deadline = Some(now + millis(self.config.pong_timeout));
-                    self.outputs.push_back(Output::Send(ClientMessage::ping()));
+                    self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
                 } else if self.entries.values().any(|entry| match entry.stage {
                     Stage::Pending { since } | Stage::Leaving { since } => {
                         now >= since + millis(self.config.acknowledge_timeout)
@@ -510,7 +510,7 @@ impl Machine {
         for (id, entry) in &mut self.entries {
             if !matches!(entry.stage, Stage::Unsent { .. }) {
                 entry.stage = Stage::Unsent { not_before: 0 };
-                self.outputs.push_back(Output::Event(*id, SubscriptionEvent::Lost));
+                self.outputs.push_back(Output::Event(*id, Notice::Lost));
             }
         }
     }
@@ -558,12 +558,12 @@ impl Machine {
     fn subscription(&mut self, now: Millis, frame: SubscriptionFrame) {
         let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) else { return };
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if frame.is_unsubscribe() {
+        if frame.event == SubscriptionEvent::Unsubscribe {
             return;
         }
-        if !frame.is_init() {
+        if frame.event != SubscriptionEvent::Init {
             if entry.stage == Stage::Live {
-                self.outputs.push_back(Output::Event(id, SubscriptionEvent::Changed(frame)));
+                self.outputs.push_back(Output::Event(id, Notice::Changed(frame)));
             }
             return;
         }
@@ -573,7 +573,7 @@ impl Machine {
             self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
         } else {
             entry.stage = Stage::Live;
-            self.outputs.push_back(Output::Event(id, SubscriptionEvent::Acknowledged(frame)));
+            self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
         }
         self.match_nameless(now);
     }
@@ -593,7 +593,7 @@ impl Machine {
                     entry.stage = Stage::Unsent { not_before };
                 }
             }
-        } else if let Some(id) = frame.uid_text().as_deref().and_then(|uid| self.by_uid(uid)) {
+        } else if let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) {
             self.fail(now, id, error);
         } else if frame.kind == "subscribe" {
             self.nameless.push(error);
@@ -618,7 +618,7 @@ impl Machine {
             if let Some(error) = errors.last() {
                 let live: Vec<_> = self.entries.keys().copied().collect();
                 for id in live {
-                    let event = SubscriptionEvent::Failed { alive: true, error: error.clone() };
+                    let event = Notice::Failed { alive: true, error: error.clone() };
                     self.outputs.push_back(Output::Event(id, event));
                 }
             }
@@ -642,7 +642,7 @@ impl Machine {
                 false
             }
         };
-        self.outputs.push_back(Output::Event(id, SubscriptionEvent::Failed { alive, error }));
+        self.outputs.push_back(Output::Event(id, Notice::Failed { alive, error }));
     }
 
     fn set_status(&mut self, status: ConnectionStatus) {

@@ -8,7 +8,7 @@ mod machine;
 mod status;
 
 pub use backoff::Backoff;
-pub use machine::{ConnectionConfig, Machine, Output, SubscriptionEvent, SubscriptionId, SubscriptionSpec, Wake};
+pub use machine::{ConnectionConfig, Machine, Notice, Output, SubscriptionId, SubscriptionSpec, Wake};
 pub use status::ConnectionStatus;
 
 /// Milliseconds on a clock that never goes back; where it starts is nobody's business.

@@ -299,8 +299,7 @@ impl Target {
     pub(crate) fn new<T: RowType>(collection: &str, watch: &[String], config: &LiveConfig, query: Query) -> Self {
         let asked = with_fields_of::<T>(query);
         let query = asked.for_reading(&config.key_field);
-        let unasked_key =
-            (!asked.is_aggregate() && asked.lacks_field(&config.key_field)).then(|| config.key_field.clone());
+        let unasked_key = (query.fields.len() > asked.fields.len()).then(|| config.key_field.clone());
         let name = format!("{collection}|{}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
         let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config: config.clone() };
         Self { spec, query, unasked_key, name }

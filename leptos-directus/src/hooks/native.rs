@@ -22,9 +22,8 @@ use crate::{
     connection::ConnectionConfig,
     error::Error,
     live::{LiveStatus, Output, RowChanges},
-    protocol::{Key, Query},
+    protocol::{Key, Query, Secret},
     rest::Rest,
-    secret::Secret,
     transport::{Credentials, HttpClient, SocketTarget},
 };
 

@@ -22,9 +22,9 @@ use serde_json::Value;
 
 use crate::{
     client::{Client, HeldStream},
-    connection::{SubscriptionEvent, SubscriptionSpec},
+    connection::{Notice, SubscriptionSpec},
     error::Error,
-    protocol::{EventKind, Key, Query, SubscriptionFrame},
+    protocol::{EventKind, Key, Query, SubscriptionEvent, SubscriptionFrame},
     rest::{decode, with_fields_of},
 };
 
@@ -166,7 +166,7 @@ fn end(hold: &Hold) {
 #[must_use]
 pub struct Subscription<T> {
     hold: Hold,
-    events: Receiver<SubscriptionEvent>,
+    events: Receiver<Notice>,
     overflow: Arc<AtomicBool>,
     /// Messages that one frame gave, in order.
     ready: std::collections::VecDeque<Message<T>>,
@@ -217,31 +217,31 @@ impl<T: DeserializeOwned> Subscription<T> {
     }
 
     /// What an event means to the reader.
-    fn take_in(&mut self, event: SubscriptionEvent) {
+    fn take_in(&mut self, event: Notice) {
         let uid = self.uid.clone();
         match event {
-            SubscriptionEvent::Acknowledged(frame) => {
+            Notice::Acknowledged(frame) => {
                 if std::mem::replace(&mut self.acknowledged, true) {
                     self.ready.push_back(Message::Resync { uid: uid.clone() });
                 }
                 let data = self.rows(&frame);
                 self.ready.push_back(Message::Init { uid, data, meta: frame.meta });
             }
-            SubscriptionEvent::Changed(frame) if frame.is_delete() => {
+            Notice::Changed(frame) if frame.event == SubscriptionEvent::Delete => {
                 self.ready.push_back(Message::Delete { uid, keys: frame.keys() });
             }
-            SubscriptionEvent::Changed(frame) => {
+            Notice::Changed(frame) => {
                 let data = self.rows(&frame);
                 let meta = frame.meta.clone();
-                self.ready.push_back(if frame.is_create() {
+                self.ready.push_back(if frame.event == SubscriptionEvent::Create {
                     Message::Create { uid, data, meta }
                 } else {
                     Message::Update { uid, data, meta }
                 });
             }
-            SubscriptionEvent::Failed { error, .. } => self.ready.push_back(Message::Error { uid, error }),
+            Notice::Failed { error, .. } => self.ready.push_back(Message::Error { uid, error }),
             // Said by `Resync`, once the socket is back.
-            SubscriptionEvent::Lost => {}
+            Notice::Lost => {}
         }
     }
 }
@@ -280,7 +280,7 @@ impl<T> fmt::Debug for Subscribing<T> {
     }
 }
 
-fn queue(mut sender: Sender<SubscriptionEvent>, overflow: Arc<AtomicBool>) -> impl FnMut(SubscriptionEvent) + Send {
+fn queue(mut sender: Sender<Notice>, overflow: Arc<AtomicBool>) -> impl FnMut(Notice) + Send {
     move |event| {
         if sender.try_send(event).is_err() {
             overflow.store(true, Ordering::Release);
@@ -296,7 +296,7 @@ impl<T: DeserializeOwned> Subscribing<T> {
         };
         let query = with_fields_of::<T>(options.query);
         // No limit means Directus's own 100, and would cut batches.
-        let query = if query.has_limit() { query } else { query.all() };
+        let query = if query.limit.is_some() { query } else { query.all() };
         let spec = SubscriptionSpec {
             collection: collection.clone(),
             event: options.event,
@@ -339,7 +339,7 @@ impl<T: DeserializeOwned> Future for Subscribing<T> {
         };
         loop {
             match subscription.events.poll_next_unpin(context) {
-                Poll::Ready(Some(SubscriptionEvent::Failed { alive: false, error })) => return Poll::Ready(Err(error)),
+                Poll::Ready(Some(Notice::Failed { alive: false, error })) => return Poll::Ready(Err(error)),
                 Poll::Ready(Some(event)) => {
                     subscription.take_in(event);
                     if subscription.acknowledged {

@@ -158,7 +158,8 @@ mod tests {
         ] {
             let server: Result<ServerMessage, _> = DirectusCodec::decode(frame);
             let client: Result<ClientMessage, _> = DirectusCodec::decode(frame);
-            let shown = format!("{server:?} {client:?} {} {}", client.clone().unwrap_err(), client.unwrap_err());
+            let shown =
+                format!("{server:?} {client:?} {} {}", server.as_ref().unwrap_err(), client.as_ref().unwrap_err());
             assert!(!shown.contains("hush"), "{shown}");
         }
         for frame in [

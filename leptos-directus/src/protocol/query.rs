@@ -409,15 +409,18 @@ impl Query {
                 "search" => text(value).map(|search| query.search = Some(search).filter(|search| !search.is_empty())),
                 "deep" => object(value).map(|members| query.deep = members),
                 "alias" => object(value).and_then(|members| {
-                    query.alias =
-                        members.into_iter().map(|(name, field)| Ok((name, text(field)?))).collect::<Result<_, _>>()?;
+                    query.alias = members.into_iter().map(|(name, field)| Ok((name, text(field)?))).collect::<Result<
+                        _,
+                        &'static str,
+                    >>(
+                    )?;
                     Ok(())
                 }),
                 "aggregate" => object(value).and_then(|members| {
                     query.aggregate = members
                         .into_iter()
                         .map(|(function, fields)| Ok((function, names(fields)?)))
-                        .collect::<Result<_, _>>()?;
+                        .collect::<Result<_, &'static str>>()?;
                     Ok(())
                 }),
                 "groupBy" | "group_by" | "group" => names(value).map(|names| query.group_by = names),

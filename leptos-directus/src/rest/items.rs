@@ -66,7 +66,7 @@ impl<T> Clone for Items<T> {
 
 /// What is asked for where the query does not say: the fields that `T` names.
 pub(crate) fn with_fields_of<T: DeserializeOwned>(query: Query) -> Query {
-    if query.has_fields() || query.is_aggregate() {
+    if !query.fields.is_empty() || query.is_aggregate() {
         return query;
     }
     match fields_of::<T>() {

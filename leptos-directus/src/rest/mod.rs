@@ -23,7 +23,7 @@ pub use visitor::Visitor;
 
 use crate::{
     error::Error,
-    protocol::{Query, RestError, collection_path},
+    protocol::{ErrorBody, Query, collection_path},
     transport::{Credentials, HttpClient, HttpRequest, HttpResponse},
 };
 
@@ -179,7 +179,7 @@ impl Rest {
 }
 
 fn refused(response: &HttpResponse, what: &str) -> Error {
-    let told = RestError::from_body(&response.body);
+    let told = ErrorBody::parse(&response.body).and_then(|body| body.errors.into_iter().next());
     let (code, message) = match told {
         Some(error) => (error.code.as_str().to_owned(), error.message),
         None => (format!("HTTP_{}", response.status), format!("the server answered with status {}", response.status)),

@@ -1,8 +1,8 @@
 //! Whom the server reads for.
 
 use crate::{
+    protocol::Secret,
     rest::Rest,
-    secret::Secret,
     transport::{Credentials, HttpClient},
 };
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{error::Error, secret::Secret};
+use crate::{error::Error, protocol::Secret};
 
 #[cfg(all(not(target_arch = "wasm32"), not(feature = "native")))]
 #[path = "absent.rs"]

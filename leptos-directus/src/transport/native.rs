@@ -70,9 +70,9 @@ impl HttpClient {
             let mut builder = client.request(method, &request.url).timeout(request.timeout);
             match &request.credentials {
                 Credentials::Ambient => {}
-                Credentials::Token(token) => builder = builder.bearer_auth(token.reveal()),
+                Credentials::Token(token) => builder = builder.bearer_auth(token.expose()),
                 Credentials::Session(name, value) => {
-                    builder = builder.header(header::COOKIE, format!("{name}={}", value.reveal()));
+                    builder = builder.header(header::COOKIE, format!("{name}={}", value.expose()));
                 }
             }
             if let Some(body) = request.body {
@@ -118,14 +118,14 @@ impl Socket {
         let mut url = target.url;
         // In the query, because that is the one form that Directus takes in each of its modes (directus.md 3.1).
         if let Credentials::Token(token) = &target.credentials {
-            let token = percent_encoding::utf8_percent_encode(token.reveal(), percent_encoding::NON_ALPHANUMERIC);
+            let token = percent_encoding::utf8_percent_encode(token.expose(), percent_encoding::NON_ALPHANUMERIC);
             url = format!("{url}{}access_token={token}", if url.contains('?') { '&' } else { '?' });
         }
         let mut request = url
             .into_client_request()
             .map_err(|_| Error::usage("the address of Directus's WebSocket must begin with ws:// or wss://"))?;
         if let Credentials::Session(name, value) = &target.credentials {
-            let cookie = HeaderValue::from_str(&format!("{name}={}", value.reveal()))
+            let cookie = HeaderValue::from_str(&format!("{name}={}", value.expose()))
                 .map_err(|_| Error::usage("the session cookie holds characters that no header can carry"))?;
             request.headers_mut().insert(header::COOKIE, cookie);
         }

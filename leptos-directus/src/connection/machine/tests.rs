@@ -54,7 +54,7 @@ impl Page {
     }
 
     fn frame(&mut self, frame: serde_json::Value) -> Vec<Output> {
-        let frame = DirectusCodec::decode(&frame.to_string()).unwrap();
+        let frame = DirectusCodec::decode(frame.to_string().as_str()).unwrap();
         self.machine.frame(self.now, frame);
         self.outputs()
     }
@@ -115,11 +115,11 @@ fn statuses(outputs: &[Output]) -> Vec<&'static str> {
 
 fn events(outputs: &[Output]) -> Vec<&'static str> {
     let events = outputs.iter().filter_map(|output| match output {
-        Output::Event(_, SubscriptionEvent::Acknowledged(_)) => Some("acknowledged"),
-        Output::Event(_, SubscriptionEvent::Changed(_)) => Some("changed"),
-        Output::Event(_, SubscriptionEvent::Failed { alive: true, .. }) => Some("failed, alive"),
-        Output::Event(_, SubscriptionEvent::Failed { .. }) => Some("failed"),
-        Output::Event(_, SubscriptionEvent::Lost) => Some("lost"),
+        Output::Event(_, Notice::Acknowledged(_)) => Some("acknowledged"),
+        Output::Event(_, Notice::Changed(_)) => Some("changed"),
+        Output::Event(_, Notice::Failed { alive: true, .. }) => Some("failed, alive"),
+        Output::Event(_, Notice::Failed { .. }) => Some("failed"),
+        Output::Event(_, Notice::Lost) => Some("lost"),
         _ => None,
     });
     events.collect()
