@@ -1,6 +1,6 @@
 //! The rows that the pages read, and the queries that ask for them. Serde is all they need.
 
-use leptos_directus::protocol::{Filter, Query};
+use leptos_directus::protocol::{Filter, Query, Variable};
 use serde::{Deserialize, Serialize};
 
 /// Where a post stands on its way to the front page.
@@ -184,7 +184,9 @@ pub struct Author {
 /// The author records of whoever asks; for an anonymous visitor none at all.
 #[must_use]
 pub fn my_authors() -> Query {
-    Query::new().filter(Filter::raw(json!({ "user": { "_nnull": true, "_eq": "$CURRENT_USER" } }))).sort(["name"])
+    Query::new()
+        .filter(Filter::field("user").nnull().and(Filter::field("user").eq(Variable::current_user())))
+        .sort(["name"])
 }
 
 /// The posts of whoever asks; for an anonymous visitor none at all.

@@ -11,7 +11,9 @@ use super::StatusBadge;
 pub fn SiteHeader() -> impl IntoView {
     let auth = use_directus_auth();
     let account = move || match auth.user().get() {
-        Some(user) => view! { <A href="/me">{user.first_name.clone().unwrap_or_else(|| user.display_name())}</A> }.into_any(),
+        Some(user) => {
+            view! { <A href="/me">{user.first_name.clone().unwrap_or_else(|| user.display_name())}</A> }.into_any()
+        }
         None => view! { <A href="/login">"Log in"</A> }.into_any(),
     };
     view! {
