@@ -163,3 +163,217 @@ impl<'de> SeqAccess<'de> for OneElement<'_> {
         seed.deserialize(self.0).map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(dead_code, reason = "the types are asked for their fields only")]
+
+    use std::{collections::HashMap, marker::PhantomData};
+
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn check<T: DeserializeOwned>(expected: &[&str]) {
+        assert_eq!(fields_of::<T>().as_deref().unwrap_or_default(), expected);
+    }
+
+    #[derive(Deserialize)]
+    struct Author {
+        id: i64,
+        name: String,
+    }
+
+    #[derive(Deserialize)]
+    struct Comment {
+        id: String,
+        author: Box<Author>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Transparent(Option<Author>);
+
+    #[derive(Deserialize)]
+    struct Newtype(Vec<Comment>);
+
+    #[test]
+    fn structs_are_followed_through_options_lists_boxes_and_newtypes() {
+        #[derive(Deserialize)]
+        struct Post {
+            id: i64,
+            title: String,
+            author: Option<Author>,
+            comments: Vec<Comment>,
+            editor: Transparent,
+            reviews: Newtype,
+            chief: Option<Box<Option<Author>>>,
+        }
+
+        check::<Author>(&["id", "name"]);
+        check::<Post>(&[
+            "id",
+            "title",
+            "author.id",
+            "author.name",
+            "comments.id",
+            "comments.author.id",
+            "comments.author.name",
+            "editor.id",
+            "editor.name",
+            "reviews.id",
+            "reviews.author.id",
+            "reviews.author.name",
+            "chief.id",
+            "chief.name",
+        ]);
+        check::<Vec<Option<Box<Author>>>>(&["id", "name"]);
+    }
+
+    #[test]
+    fn everything_else_is_one_field() {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Status {
+            Draft,
+            Published,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Relation {
+            Key(i64),
+            Row(Author),
+        }
+
+        #[derive(Deserialize)]
+        #[serde(tag = "kind")]
+        enum Tagged {
+            A { x: i64 },
+        }
+
+        /// Like the types of date crates.
+        struct Date(String);
+
+        impl<'de> Deserialize<'de> for Date {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Date)
+            }
+        }
+
+        #[derive(Deserialize)]
+        struct Empty {}
+
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(rename = "Id")]
+            id: u64,
+            ok: bool,
+            price: f64,
+            letter: char,
+            status: Status,
+            relation: Relation,
+            tagged: Tagged,
+            date: Option<Date>,
+            tags: Vec<String>,
+            pair: (Author, i64),
+            meta: Value,
+            map: HashMap<String, Author>,
+            nothing: (),
+            marker: PhantomData<Author>,
+            empty: Empty,
+            #[serde(skip)]
+            skipped: i64,
+            #[serde(default)]
+            note: Option<String>,
+        }
+
+        check::<Row>(&[
+            "Id", "ok", "price", "letter", "status", "relation", "tagged", "date", "tags", "pair", "meta", "map",
+            "nothing", "marker", "empty", "note",
+        ]);
+    }
+
+    #[test]
+    fn what_names_no_fields_has_none() {
+        #[derive(Deserialize)]
+        struct Flat {
+            id: i64,
+            #[serde(flatten)]
+            rest: HashMap<String, Value>,
+        }
+
+        #[derive(Deserialize)]
+        enum Choice {
+            A,
+        }
+
+        #[derive(Deserialize)]
+        struct Empty {}
+
+        assert_eq!(fields_of::<Value>(), None);
+        assert_eq!(fields_of::<HashMap<String, i64>>(), None);
+        assert_eq!(fields_of::<serde_json::Map<String, Value>>(), None);
+        assert_eq!(fields_of::<Flat>(), None);
+        assert_eq!(fields_of::<Choice>(), None);
+        assert_eq!(fields_of::<Empty>(), None);
+        assert_eq!(fields_of::<String>(), None);
+        assert_eq!(fields_of::<i64>(), None);
+        assert_eq!(fields_of::<()>(), None);
+    }
+
+    #[test]
+    fn a_type_that_holds_itself_ends() {
+        #[derive(Deserialize)]
+        struct Category {
+            id: i64,
+            parent: Option<Box<Category>>,
+            children: Vec<Category>,
+        }
+
+        let fields = fields_of::<Category>().unwrap();
+        assert_eq!(fields.len(), 1 + 2 + 4);
+        assert!(fields.contains(&"parent.children.id".to_owned()));
+        assert!(fields.iter().all(|field| field.split('.').count() <= DEPTH), "{fields:?}");
+    }
+
+    #[test]
+    fn aliases_look_like_fields() {
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(alias = "headline")]
+            title: String,
+        }
+
+        let mut fields = fields_of::<Row>().unwrap();
+        fields.sort_unstable();
+        assert_eq!(fields, ["headline", "title"]);
+    }
+
+    #[test]
+    fn from_and_deserialize_with_ask_what_they_ask() {
+        #[derive(Deserialize)]
+        #[serde(from = "Author")]
+        struct Name(String);
+
+        impl From<Author> for Name {
+            fn from(author: Author) -> Self {
+                Self(author.name)
+            }
+        }
+
+        fn panics_on_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+            String::deserialize(deserializer).map(|text| text.parse().unwrap())
+        }
+
+        #[derive(Deserialize)]
+        struct Row {
+            author: Name,
+            #[serde(deserialize_with = "panics_on_nothing")]
+            count: i64,
+        }
+
+        check::<Row>(&["author.id", "author.name", "count"]);
+    }
+}

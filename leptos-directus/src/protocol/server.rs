@@ -184,6 +184,8 @@ impl ServerMessage {
                 uid: uid(members),
                 refresh_token: members.get("refresh_token").and_then(Value::as_str).map(Secret::from),
             },
+            // Not `Unknown`, which shows all of itself: there may be credentials in it.
+            "auth" => return Err("`status` is neither `ok` nor `error`".to_owned()),
             "ping" => Self::Ping { uid: uid(members) },
             "pong" => Self::Pong { uid: uid(members) },
             "subscription" => {

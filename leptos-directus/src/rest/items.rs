@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Page, Rest, decode};
 use crate::{
     error::Error,
-    protocol::{Key, Query, collection_path, fields_of, item_path},
+    protocol::{Filter, Key, Query, collection_path, fields_of, item_path},
 };
 
 /// The items of one collection, read as `T`. Made by [`Directus::items`](crate::Directus::items).
@@ -141,7 +141,11 @@ impl<T: DeserializeOwned> Items<T> {
         query: Query,
     ) -> Result<Vec<T>, Error> {
         let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
-        self.read(query.and_filter(crate::protocol::Filter::field("id").in_(keys))).await
+        if keys.is_empty() {
+            // Directus takes an empty `_in` for an invalid query.
+            return Ok(Vec::new());
+        }
+        self.read(query.and_filter(Filter::field("id").in_(keys))).await
     }
 
     /// Creates one item and answers it as Directus made it.
