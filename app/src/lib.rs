@@ -1,5 +1,6 @@
 //! The demo newsroom: one page per capability of `leptos-directus`, on the server and in the browser alike.
 
+pub mod attributes;
 pub mod components;
 pub mod date;
 pub mod hooks;

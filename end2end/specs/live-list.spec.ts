@@ -1,7 +1,8 @@
 import { badge, expect, settled, stories, story, test } from "../support/fixtures.ts";
 import { mutations, watchMutations } from "../support/mutations.ts";
 
-test.beforeEach(async ({ page, directus }) => {
+// `wire` is asked for here so that it listens from the start.
+test.beforeEach(async ({ page, wire: _, directus }) => {
   await directus.createPost();
   await page.goto("/");
   await settled(page);

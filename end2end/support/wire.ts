@@ -69,6 +69,21 @@ export class Wire {
     );
   }
 
+  /** Places of the acknowledgements of one collection's subscriptions. */
+  acknowledgementsOf(collection: string): number[] {
+    const uids = new Set(
+      this.entries.flatMap((entry) =>
+        entry.kind === "sent" && entry.frame.type === "subscribe" && entry.frame.collection === collection
+          ? [String(entry.frame.uid)]
+          : [],
+      ),
+    );
+    return this.acknowledgements.filter((place) => {
+      const entry = this.entries[place];
+      return entry?.kind === "received" && uids.has(String(entry.frame.uid));
+    });
+  }
+
   /** Subscriptions that are alive: asked for, not ended, on a socket that is open. */
   get alive(): string[] {
     const alive = new Map<number, Set<string>>();

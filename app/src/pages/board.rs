@@ -4,6 +4,7 @@ use leptos::{ev::DragEvent, html, prelude::*, task::spawn_local};
 use leptos_directus::{Directus, RowKey, use_directus, use_directus_auth, use_realtime_collection};
 
 use crate::{
+    attributes::data_key,
     components::{LiveNotice, PageMeta},
     hooks::use_hydrated,
     model::{Card, Move, Stage, posts_in},
@@ -15,7 +16,7 @@ use crate::{
 pub fn BoardPage() -> impl IntoView {
     let auth = use_directus_auth();
     let hydrated = use_hydrated();
-    let is_editor = Memo::new(move |_| auth.user().with(Option::is_some));
+    let is_editor = Signal::derive(move || auth.user().with(Option::is_some));
     let desk = Desk {
         directus: use_directus(),
         can_move: Signal::derive(move || hydrated.get() && is_editor.get()),
@@ -183,7 +184,7 @@ fn CardItem(key: RowKey, stage: Stage, card: Signal<Option<Card>>, desk: Desk) -
     view! {
         <li
             class="card"
-            data-key=key.get_value().to_string()
+            {..data_key(key.get_value())}
             data-moving=move || is_moving().to_string()
             draggable=move || desk.can_move.get().to_string()
             on:dragstart=start

@@ -8,7 +8,10 @@ use leptos_router::{components::Form, hooks::use_query_map};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::components::{LiveNotice, PageMeta};
+use crate::{
+    attributes::{data_field, data_key},
+    components::{LiveNotice, PageMeta},
+};
 
 /// Queries to start from.
 const SAMPLES: [(&str, &str, &str); 4] = [
@@ -170,10 +173,10 @@ fn Row(key: RowKey, rows: UseRealtimeCollectionReturn<Value>, columns: Memo<Vec<
         let text =
             Memo::new(move |_| row.with(|row| row.as_ref().map(|row| cell_text(&row[&field])).unwrap_or_default()));
         // An empty text would be a space in the server's HTML: no text at all is none.
-        view! { <td data-field=name>{move || Some(text.get()).filter(|text| !text.is_empty())}</td> }
+        view! { <td {..data_field(name)}>{move || Some(text.get()).filter(|text| !text.is_empty())}</td> }
     };
     view! {
-        <tr data-key=key.to_string()>
+        <tr {..data_key(key)}>
             <For each=move || columns.get() key=|name| name.clone() children=cell />
         </tr>
     }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos_directus::use_realtime_singleton;
 
 use crate::{
+    attributes::data_key,
     components::{LiveNotice, PageMeta, Timestamp},
     hooks::{RealtimePosts, use_hydrated, use_realtime_posts},
     model::{Masthead, Post},
@@ -62,7 +63,7 @@ fn Story(key: String, post: Signal<Option<Post>>) -> impl IntoView {
     let text = move |read: fn(&Post) -> String| move || post.with(|post| post.as_ref().map(read).unwrap_or_default());
     let href = format!("/posts/{key}");
     view! {
-        <li class="story" data-key=key>
+        <li class="story" {..data_key(key)}>
             <article>
                 <p class="kicker">{text(Post::kicker)}</p>
                 <h2>

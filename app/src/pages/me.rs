@@ -4,6 +4,7 @@ use leptos::{prelude::*, task::spawn_local};
 use leptos_directus::{use_directus_auth, use_realtime_collection};
 
 use crate::{
+    attributes::data_key,
     components::{LiveNotice, PageMeta},
     hooks::use_hydrated,
     model::{Author, Card, my_authors, my_posts},
@@ -16,7 +17,12 @@ pub fn MePage() -> impl IntoView {
     let hydrated = use_hydrated();
     let authors = use_realtime_collection::<Author>("authors", my_authors());
     let posts = use_realtime_collection::<Card>("posts", my_posts());
-    let is_known = Memo::new(move |_| auth.user().with(Option::is_some));
+    let is_known = Signal::derive(move || {
+        // Read before anything is decided: on the server the page waits for what is read in the first run.
+        authors.keys().track();
+        posts.keys().track();
+        auth.user().with(Option::is_some)
+    });
     let name = move || auth.user().get().map(|user| user.display_name()).unwrap_or_default();
     let email = move || auth.user().get().and_then(|user| user.email).unwrap_or_default();
     let problem = RwSignal::new(None::<String>);
@@ -100,7 +106,7 @@ fn Person(key: String, author: Signal<Option<Author>>) -> impl IntoView {
         move || author.with(|author| author.as_ref().and_then(read).unwrap_or_default())
     };
     view! {
-        <li class="person" data-key=key>
+        <li class="person" {..data_key(key)}>
             <h3>{text(|author| author.name.clone())}</h3>
             <p>{text(|author| author.bio.clone())}</p>
         </li>
@@ -111,7 +117,7 @@ fn Person(key: String, author: Signal<Option<Author>>) -> impl IntoView {
 fn MyPost(key: String, post: Signal<Option<Card>>) -> impl IntoView {
     let text = move |read: fn(&Card) -> String| move || post.with(|post| post.as_ref().map(read).unwrap_or_default());
     view! {
-        <li data-key=key.clone()>
+        <li {..data_key(&key)}>
             <a href=format!("/posts/{key}")>{text(Card::headline)}</a>
             <span class="stage" data-stage=text(|post| post.status.as_str().to_owned())>
                 {text(|post| post.status.title().to_owned())}

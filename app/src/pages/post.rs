@@ -5,6 +5,7 @@ use leptos_directus::{LiveStatus, use_directus, use_realtime_collection, use_rea
 use leptos_router::hooks::use_params_map;
 
 use crate::{
+    attributes::data_key,
     components::{LiveNotice, PageMeta, Timestamp},
     hooks::use_hydrated,
     model::{Comment, NewComment, Post, comments_of},
@@ -31,7 +32,7 @@ fn Article(id: Memo<i64>) -> impl IntoView {
     let comments = use_realtime_collection::<Comment>("comments", move || comments_of(id.get()));
     let text =
         move |read: fn(&Post) -> String| move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default());
-    let is_there = Memo::new(move |_| post.item().with(Option::is_some));
+    let is_there = Signal::derive(move || post.item().with(Option::is_some));
     let is_missing = move || {
         let is_missing = !is_there.get() && post.error().get().is_none() && post.status().get() != LiveStatus::Loading;
         // Said on each run: on the server the first one comes before the row, and only the last one counts.
@@ -42,7 +43,11 @@ fn Article(id: Memo<i64>) -> impl IntoView {
     view! {
         <div class="article">
             <Suspense fallback=|| view! { <p class="empty">"Loading the story…"</p> }>
-                <PageMeta title=Signal::derive(title) description="A story in The Signal, with its readers' comments, live." />
+                // Made anew with each title: a title's text is otherwise read when the page is put together, outside of `<Suspense>`.
+                {move || {
+                    let title = title();
+                    view! { <PageMeta title=title description="A story in The Signal, with its readers' comments, live." /> }
+                }}
                 <LiveNotice status=post.status() error=post.error() />
                 <Show when=move || is_there.get()>
                     <article>
@@ -84,7 +89,7 @@ fn CommentItem(key: String, comment: Signal<Option<Comment>>) -> impl IntoView {
         move || comment.with(|comment| comment.as_ref().and_then(read).unwrap_or_default())
     };
     view! {
-        <li class="comment" data-key=key>
+        <li class="comment" {..data_key(key)}>
             <div class="comment__head">
                 <b>{text(|comment| comment.author_name.clone())}</b>
                 <Timestamp iso=Signal::derive(text(|comment| comment.date_created.clone())) />
