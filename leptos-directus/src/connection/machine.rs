@@ -1,0 +1,657 @@
+//! The socket's state machine.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use super::{Backoff, ConnectionStatus, Millis};
+use crate::{
+    error::Error,
+    protocol::{ClientMessage, ErrorFrame, EventKind, ServerMessage, SubscriptionEvent, SubscriptionFrame},
+};
+
+/// What the machine goes by. Times are from the moment of the last event of their kind.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    /// A try that has not opened by then is given up: 10 s. (A wrong path leaves Directus's socket hanging for ever.)
+    pub connect_timeout: Duration,
+    /// A subscription that is not acknowledged by then means a dead link: 10 s.
+    pub acknowledge_timeout: Duration,
+    /// After this long without a frame, a JSON ping asks whether anybody is there: 10 s.
+    pub ping_after: Duration,
+    /// Without any frame this long after a ping, the link is dead: 8 s.
+    pub pong_timeout: Duration,
+    /// How long the socket stays open after the last subscription left: 5 s.
+    pub linger: Duration,
+    /// A connection that lasted this long makes the next delay a short one: 1 min.
+    pub stable_after: Duration,
+    /// How soon a refused login or subscription is asked for again: 30 s.
+    pub refused_retry: Duration,
+    /// Directus drops what exceeds 50 frames a second and says so without telling which: we stay well below. 30 a second.
+    pub subscribes_per_second: u32,
+    /// Ceiling of the first delay, doubling afterwards: 100 ms.
+    pub first_delay: Duration,
+    /// Ceiling of all delays: 30 s.
+    pub longest_delay: Duration,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            acknowledge_timeout: Duration::from_secs(10),
+            ping_after: Duration::from_secs(10),
+            pong_timeout: Duration::from_secs(8),
+            linger: Duration::from_secs(5),
+            stable_after: Duration::from_secs(60),
+            refused_retry: Duration::from_secs(30),
+            subscribes_per_second: 30,
+            first_delay: Duration::from_millis(100),
+            longest_delay: Duration::from_secs(30),
+            seed: 0,
+        }
+    }
+}
+
+/// One subscription, for as long as somebody holds it, over any number of sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(u64);
+
+/// What is subscribed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubscriptionSpec {
+    /// The collection.
+    pub collection: String,
+    /// One kind of event only; such subscriptions are registered before they are acknowledged (hazard H1).
+    pub event: Option<EventKind>,
+    /// The query, as Directus takes it.
+    pub query: Option<serde_json::Value>,
+    /// The start of the uid on the wire, for people who watch frames. It is made unique by a number (hazard H8).
+    pub label: String,
+}
+
+/// What happened to a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// Directus acknowledged it: from here on, what is announced arrives. Rows are there unless an `event` was given.
+    Acknowledged(SubscriptionFrame),
+    /// A create, an update or a delete.
+    Changed(SubscriptionFrame),
+    /// Directus refused it, or could not read what it had to announce. A refused one is tried again.
+    Failed {
+        /// Whether the subscription is alive all the same: an event happened, and its rows could not be read.
+        alive: bool,
+        /// What Directus said.
+        error: Error,
+    },
+    /// The socket is gone, and with it what happens until the next acknowledgement.
+    Lost,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Begin to connect; what comes of it is reported with this number.
+    Open(u64),
+    /// Drop the socket, or the try.
+    Close,
+    /// Send a frame on the open socket.
+    Send(ClientMessage),
+    /// Tell the subscriber.
+    Event(SubscriptionId, Notice),
+    /// Tell the page.
+    Status(ConnectionStatus),
+    /// Directus no longer takes the socket's login for what it was: who the visitor is may have changed.
+    IdentityInDoubt,
+}
+
+/// What the platform noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// The network is back.
+    Online,
+    /// The network is said to be gone. Only a ping tells.
+    Offline,
+    /// The page is seen again after this long out of sight.
+    Visible {
+        /// How long it was hidden.
+        hidden: Duration,
+    },
+    /// Somebody asked for a try now.
+    Asked,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Connecting { since: Millis },
+    Open { since: Millis, last_frame: Millis, ping_deadline: Option<Millis> },
+    Waiting { retry_at: Millis },
+}
+
+#[derive(Debug, PartialEq)]
+enum Stage {
+    /// To be sent, not before the given time.
+    Unsent { not_before: Millis },
+    /// Sent, not acknowledged.
+    Pending { since: Millis },
+    /// Acknowledged.
+    Live,
+    /// Refused; asked for again at the given time.
+    Failed { retry_at: Millis },
+    /// Nobody wants it any more, but it was sent and its acknowledgement is still to come. An `unsubscribe` sent now would be
+    /// answered first and leave the subscription alive (directus.md 3.4).
+    Leaving { since: Millis },
+}
+
+#[derive(Debug)]
+struct Entry {
+    spec: SubscriptionSpec,
+    uid: String,
+    stage: Stage,
+}
+
+/// One socket and its subscriptions, as decisions.
+///
+/// Call a method for what happened, then take the [`Output`]s with [`next_output`](Self::next_output) until there are none, and
+/// call [`tick`](Self::tick) at [`deadline`](Self::deadline).
+#[derive(Debug)]
+pub struct Machine {
+    config: ConnectionConfig,
+    phase: Phase,
+    /// The number of the try, so that the end of an older socket is not taken for the end of this one.
+    socket: u64,
+    enabled: bool,
+    held: bool,
+    idle_since: Option<Millis>,
+    backoff: Backoff,
+    entries: BTreeMap<SubscriptionId, Entry>,
+    next_id: u64,
+    /// Refusals that did not say which subscription they are for (Directus 11).
+    nameless: Vec<Error>,
+    budget: (Millis, u32),
+    status: ConnectionStatus,
+    outputs: VecDeque<Output>,
+}
+
+fn millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Machine {
+    /// Idle, with nothing subscribed.
+    #[must_use]
+    pub fn new(config: ConnectionConfig) -> Self {
+        let backoff = Backoff::new(config.first_delay, config.longest_delay, config.seed);
+        Self {
+            config,
+            phase: Phase::Idle,
+            socket: 0,
+            enabled: true,
+            held: false,
+            idle_since: None,
+            backoff,
+            entries: BTreeMap::new(),
+            next_id: 0,
+            nameless: Vec::new(),
+            budget: (0, 0),
+            status: ConnectionStatus::Idle,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether the socket is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
+    /// Subscriptions that somebody holds, or whose end Directus has not been told.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// When [`tick`](Self::tick) wants to be called; never, if nothing is to come.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        let mut earliest = self.idle_since.map(|since| since + millis(self.config.linger));
+        let mut consider = |at: Millis| earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+        match &self.phase {
+            Phase::Idle => return None,
+            Phase::Connecting { since } => consider(since + millis(self.config.connect_timeout)),
+            Phase::Waiting { retry_at } => consider(*retry_at),
+            Phase::Open { last_frame, ping_deadline, .. } => {
+                consider(ping_deadline.unwrap_or(last_frame + millis(self.config.ping_after)));
+                for entry in self.entries.values() {
+                    match entry.stage {
+                        Stage::Unsent { not_before } => consider(not_before.max(self.budget_from())),
+                        Stage::Pending { since } | Stage::Leaving { since } => {
+                            consider(since + millis(self.config.acknowledge_timeout));
+                        }
+                        Stage::Failed { retry_at } => consider(retry_at),
+                        Stage::Live => {}
+                    }
+                }
+            }
+        }
+        earliest
+    }
+
+    /// Somebody wants a subscription.
+    pub fn subscribe(&mut self, now: Millis, spec: SubscriptionSpec) -> SubscriptionId {
+        self.next_id += 1;
+        let id = SubscriptionId(self.next_id);
+        let uid = format!("{}#{}", spec.label, self.next_id);
+        self.entries.insert(id, Entry { spec, uid, stage: Stage::Unsent { not_before: 0 } });
+        self.settle(now);
+        id
+    }
+
+    /// Nobody wants it any more.
+    pub fn unsubscribe(&mut self, now: Millis, id: SubscriptionId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        match entry.stage {
+            Stage::Pending { since } => entry.stage = Stage::Leaving { since },
+            Stage::Leaving { .. } => {}
+            Stage::Live => {
+                let uid = entry.uid.clone();
+                self.entries.remove(&id);
+                self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
+            }
+            Stage::Unsent { .. } | Stage::Failed { .. } => {
+                self.entries.remove(&id);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The app wants the socket, whether or not anybody subscribes.
+    pub fn connect(&mut self, now: Millis) {
+        self.enabled = true;
+        self.held = true;
+        if let Phase::Waiting { .. } = self.phase {
+            self.open(now);
+        }
+        self.settle(now);
+    }
+
+    /// The app wants no socket, whoever subscribes, until [`connect`](Self::connect).
+    pub fn disconnect(&mut self, now: Millis) {
+        self.enabled = false;
+        self.held = false;
+        if !matches!(self.phase, Phase::Idle) {
+            self.outputs.push_back(Output::Close);
+            self.lose_all();
+            self.phase = Phase::Idle;
+        }
+        self.backoff.reset();
+        self.settle(now);
+    }
+
+    /// Who the visitor is has changed: the socket is opened anew, at once.
+    pub fn reopen(&mut self, now: Millis) {
+        self.backoff.reset();
+        if !matches!(self.phase, Phase::Idle) {
+            self.outputs.push_back(Output::Close);
+            self.lose_all();
+            self.phase = Phase::Idle;
+        }
+        self.settle(now);
+    }
+
+    /// The platform noticed something.
+    pub fn wake(&mut self, now: Millis, wake: Wake) {
+        match (&mut self.phase, wake) {
+            (Phase::Waiting { .. }, Wake::Online | Wake::Visible { .. } | Wake::Asked) => {
+                self.backoff.reset();
+                self.open(now);
+            }
+            // Whatever was said of the network: only an answer tells. The ping's deadline is short, because a socket that
+            // survived a sleep looks open for many minutes.
+            (Phase::Open { ping_deadline, .. }, _) => {
+                let soon = now + millis(self.config.pong_timeout) / 2;
+                *ping_deadline = Some(ping_deadline.map_or(soon, |deadline| deadline.min(soon)));
+                self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
+            }
+            _ => {}
+        }
+        if let (Phase::Open { .. }, Wake::Online | Wake::Visible { .. } | Wake::Asked) = (&self.phase, wake) {
+            for entry in self.entries.values_mut() {
+                if let Stage::Failed { .. } = entry.stage {
+                    entry.stage = Stage::Unsent { not_before: 0 };
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The try with this number came through.
+    pub fn opened(&mut self, now: Millis, socket: u64) {
+        if socket != self.socket || !matches!(self.phase, Phase::Connecting { .. }) {
+            return;
+        }
+        self.phase = Phase::Open { since: now, last_frame: now, ping_deadline: None };
+        self.budget = (now, 0);
+        self.set_status(ConnectionStatus::Connected);
+        self.settle(now);
+    }
+
+    /// The try with this number failed.
+    pub fn refused(&mut self, now: Millis, socket: u64, error: &Error) {
+        if socket != self.socket || !matches!(self.phase, Phase::Connecting { .. }) {
+            return;
+        }
+        if error.is_unauthorized() {
+            let retry_in =
+                self.config.refused_retry.mul_f64(0.75) + self.backoff.next_delay().min(Duration::from_secs(5));
+            self.phase = Phase::Waiting { retry_at: now + millis(retry_in) };
+            self.set_status(ConnectionStatus::NeedsAuth { reason: error.message().to_owned(), retry_in });
+        } else {
+            self.wait(now, error.message(), error.retry_after());
+        }
+        self.settle(now);
+    }
+
+    /// The socket with this number is closed, by whomever.
+    pub fn closed(&mut self, now: Millis, socket: u64, reason: &str) {
+        if socket != self.socket || !matches!(self.phase, Phase::Open { .. }) {
+            return;
+        }
+        self.drop_link(now, reason);
+        self.settle(now);
+    }
+
+    /// A frame came in.
+    pub fn frame(&mut self, now: Millis, frame: ServerMessage) {
+        let Phase::Open { last_frame, ping_deadline, .. } = &mut self.phase else { return };
+        *last_frame = now;
+        *ping_deadline = None;
+        match frame {
+            ServerMessage::Ping { .. } => self.outputs.push_back(Output::Send(ClientMessage::Pong)),
+            ServerMessage::Subscription(frame) => self.subscription(now, frame),
+            ServerMessage::Error(frame) => self.error(now, &frame),
+            // Answers to what we do not send, and what Directus may say in years to come.
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    /// A frame came in that nobody can read: it proves that the link is alive, and no more.
+    pub fn unreadable(&mut self, now: Millis) {
+        if let Phase::Open { last_frame, ping_deadline, .. } = &mut self.phase {
+            *last_frame = now;
+            *ping_deadline = None;
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis) {
+        match &mut self.phase {
+            Phase::Idle => {}
+            Phase::Connecting { since } if now >= *since + millis(self.config.connect_timeout) => {
+                self.outputs.push_back(Output::Close);
+                let seconds = self.config.connect_timeout.as_secs();
+                self.wait(now, &format!("no answer to the socket's opening within {seconds} s"), None);
+            }
+            Phase::Connecting { .. } => {}
+            Phase::Waiting { retry_at } if now >= *retry_at => self.open(now),
+            Phase::Waiting { .. } => {}
+            Phase::Open { since, last_frame, ping_deadline } => {
+                if now >= *since + millis(self.config.stable_after) {
+                    self.backoff.reset();
+                }
+                if ping_deadline.is_some_and(|deadline| now >= deadline) {
+                    self.outputs.push_back(Output::Close);
+                    self.drop_link(now, "the link is dead: a ping was not answered");
+                } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
+                    *ping_deadline = Some(now + millis(self.config.pong_timeout));
+                    self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
+                } else if self.entries.values().any(|entry| match entry.stage {
+                    Stage::Pending { since } | Stage::Leaving { since } => {
+                        now >= since + millis(self.config.acknowledge_timeout)
+                    }
+                    _ => false,
+                }) {
+                    self.outputs.push_back(Output::Close);
+                    self.drop_link(now, "Directus did not acknowledge a subscription");
+                }
+            }
+        }
+        if self.idle_since.is_some_and(|since| now >= since + millis(self.config.linger)) {
+            self.idle_since = None;
+            if !matches!(self.phase, Phase::Idle) {
+                self.outputs.push_back(Output::Close);
+                self.lose_all();
+                self.phase = Phase::Idle;
+            }
+            self.set_status(ConnectionStatus::Idle);
+        }
+        self.settle(now);
+    }
+
+    /// Makes good what follows from any event: opens when needed, starts the linger when not, sends what is to be sent.
+    fn settle(&mut self, now: Millis) {
+        if !self.enabled {
+            self.idle_since = None;
+            self.set_status(ConnectionStatus::Closed);
+            return;
+        }
+        let needed = self.held || self.entries.values().any(|entry| !matches!(entry.stage, Stage::Leaving { .. }));
+        match (&self.phase, needed) {
+            (Phase::Idle, true) => {
+                self.idle_since = None;
+                self.open(now);
+            }
+            (Phase::Idle, false) => {
+                self.idle_since = None;
+                self.set_status(ConnectionStatus::Idle);
+            }
+            (_, true) => self.idle_since = None,
+            (_, false) => {
+                self.idle_since.get_or_insert(now);
+            }
+        }
+        if let Phase::Open { .. } = self.phase {
+            self.send_subscribes(now);
+        }
+    }
+
+    fn open(&mut self, now: Millis) {
+        self.socket += 1;
+        self.phase = Phase::Connecting { since: now };
+        self.outputs.push_back(Output::Open(self.socket));
+        let attempt = self.backoff.attempt();
+        let status = match &self.status {
+            ConnectionStatus::Reconnecting { reason, .. } => ConnectionStatus::Reconnecting {
+                attempt: attempt.max(1),
+                retry_in: Duration::ZERO,
+                reason: reason.clone(),
+            },
+            // Who is refused for want of a login stays so until let in: no flicker at each try.
+            ConnectionStatus::NeedsAuth { reason, .. } => {
+                ConnectionStatus::NeedsAuth { reason: reason.clone(), retry_in: Duration::ZERO }
+            }
+            _ => ConnectionStatus::Connecting { attempt: attempt + 1 },
+        };
+        self.set_status(status);
+    }
+
+    fn drop_link(&mut self, now: Millis, reason: &str) {
+        if let Phase::Open { since, .. } = self.phase
+            && now >= since + millis(self.config.stable_after)
+        {
+            self.backoff.reset();
+        }
+        self.lose_all();
+        self.wait(now, reason, None);
+    }
+
+    fn wait(&mut self, now: Millis, reason: &str, at_least: Option<Duration>) {
+        let delay = self.backoff.next_delay();
+        let retry_in = at_least.map_or(delay, |least| least.min(self.config.longest_delay) + delay);
+        self.phase = Phase::Waiting { retry_at: now + millis(retry_in) };
+        let attempt = self.backoff.attempt();
+        self.set_status(ConnectionStatus::Reconnecting { attempt, retry_in, reason: reason.to_owned() });
+    }
+
+    /// The socket took all its subscriptions with it.
+    fn lose_all(&mut self) {
+        self.nameless.clear();
+        self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. }));
+        for (id, entry) in &mut self.entries {
+            if !matches!(entry.stage, Stage::Unsent { .. }) {
+                entry.stage = Stage::Unsent { not_before: 0 };
+                self.outputs.push_back(Output::Event(*id, Notice::Lost));
+            }
+        }
+    }
+
+    fn budget_from(&self) -> Millis {
+        let (second, sent) = self.budget;
+        if sent < self.config.subscribes_per_second { 0 } else { second + 1_000 }
+    }
+
+    fn send_subscribes(&mut self, now: Millis) {
+        for entry in self.entries.values_mut() {
+            let due = match entry.stage {
+                Stage::Unsent { not_before } => now >= not_before,
+                Stage::Failed { retry_at } => now >= retry_at,
+                _ => false,
+            };
+            if !due {
+                continue;
+            }
+            if now >= self.budget.0 + 1_000 {
+                self.budget = (now, 0);
+            }
+            if self.budget.1 >= self.config.subscribes_per_second {
+                entry.stage = Stage::Unsent { not_before: 0 };
+                continue;
+            }
+            self.budget.1 += 1;
+            entry.stage = Stage::Pending { since: now };
+            self.outputs.push_back(Output::Send(ClientMessage::Subscribe {
+                collection: entry.spec.collection.clone(),
+                event: entry.spec.event,
+                item: None,
+                query: entry.spec.query.clone(),
+                uid: Some(entry.uid.clone().into()),
+            }));
+        }
+    }
+
+    fn by_uid(&self, uid: &str) -> Option<SubscriptionId> {
+        // The number after the last `#` is ours; the text before it only has to fit.
+        let id = SubscriptionId(uid.rsplit_once('#')?.1.parse().ok()?);
+        self.entries.get(&id).is_some_and(|entry| entry.uid == uid).then_some(id)
+    }
+
+    fn subscription(&mut self, now: Millis, frame: SubscriptionFrame) {
+        let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) else { return };
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if frame.event == SubscriptionEvent::Unsubscribe {
+            return;
+        }
+        if frame.event != SubscriptionEvent::Init {
+            if entry.stage == Stage::Live {
+                self.outputs.push_back(Output::Event(id, Notice::Changed(frame)));
+            }
+            return;
+        }
+        if let Stage::Leaving { .. } = entry.stage {
+            let uid = entry.uid.clone();
+            self.entries.remove(&id);
+            self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
+        } else {
+            entry.stage = Stage::Live;
+            self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
+        }
+        self.match_nameless(now);
+    }
+
+    fn error(&mut self, now: Millis, frame: &ErrorFrame) {
+        let error = Error::answer(0, frame.code.as_str(), frame.message.clone());
+        if frame.kind == "auth" {
+            // The login that the socket was opened with has ended (hazard H10): a new socket gets the cookie as it is now.
+            self.outputs.push_back(Output::IdentityInDoubt);
+            self.outputs.push_back(Output::Close);
+            self.drop_link(now, "the login has expired");
+        } else if error.is_rate_limited() {
+            // Which frame was dropped, nobody says: all that were not answered go again, a little later.
+            let not_before = now + 2_000;
+            for entry in self.entries.values_mut() {
+                if let Stage::Pending { .. } = entry.stage {
+                    entry.stage = Stage::Unsent { not_before };
+                }
+            }
+        } else if let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) {
+            self.fail(now, id, error);
+        } else if frame.kind == "subscribe" {
+            self.nameless.push(error);
+            self.match_nameless(now);
+        }
+    }
+
+    /// Directus 11 does not say which subscription an error is for. Each `subscribe` gets exactly one answer: once as many are
+    /// unanswered as errors came, the errors are theirs. With none unanswered, it was an event that could not be read.
+    fn match_nameless(&mut self, now: Millis) {
+        let pending: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| matches!(entry.stage, Stage::Pending { .. } | Stage::Leaving { .. }))
+            .map(|(id, _)| *id)
+            .collect();
+        if self.nameless.is_empty() || self.nameless.len() < pending.len() {
+            return;
+        }
+        let errors = std::mem::take(&mut self.nameless);
+        if pending.is_empty() {
+            if let Some(error) = errors.last() {
+                let live: Vec<_> = self.entries.keys().copied().collect();
+                for id in live {
+                    let event = Notice::Failed { alive: true, error: error.clone() };
+                    self.outputs.push_back(Output::Event(id, event));
+                }
+            }
+            return;
+        }
+        for (id, error) in pending.into_iter().zip(errors) {
+            self.fail(now, id, error);
+        }
+    }
+
+    fn fail(&mut self, now: Millis, id: SubscriptionId, error: Error) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let alive = match entry.stage {
+            Stage::Live => true,
+            Stage::Leaving { .. } => {
+                self.entries.remove(&id);
+                return;
+            }
+            _ => {
+                entry.stage = Stage::Failed { retry_at: now + millis(self.config.refused_retry) };
+                false
+            }
+        };
+        self.outputs.push_back(Output::Event(id, Notice::Failed { alive, error }));
+    }
+
+    fn set_status(&mut self, status: ConnectionStatus) {
+        if self.status != status {
+            self.status = status.clone();
+            self.outputs.push_back(Output::Status(status));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,430 @@
+//! What the machine promises, told as stories.
+
+use serde_json::json;
+
+use super::*;
+use crate::protocol::{DirectusCodec, EventKind};
+use codee::Decoder;
+
+const SECOND: Millis = 1_000;
+
+/// A machine whose outputs are taken after each step.
+struct Page {
+    machine: Machine,
+    now: Millis,
+}
+
+impl Page {
+    fn new() -> Self {
+        Self { machine: Machine::new(ConnectionConfig::default()), now: 1_000_000 }
+    }
+
+    fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.machine.next_output()).collect()
+    }
+
+    fn subscribe(&mut self, collection: &str) -> SubscriptionId {
+        let spec = SubscriptionSpec {
+            collection: collection.to_owned(),
+            event: Some(EventKind::Update),
+            query: None,
+            label: collection.to_owned(),
+        };
+        self.machine.subscribe(self.now, spec)
+    }
+
+    /// Time passes, with the ticks that the machine asks for.
+    fn wait(&mut self, millis: Millis) -> Vec<Output> {
+        let end = self.now + millis;
+        let mut outputs = self.outputs();
+        while let Some(at) = self.machine.deadline().filter(|at| *at <= end) {
+            assert!(at >= self.now || at == 0 || self.machine.is_open(), "a deadline that is over is never served");
+            self.now = self.now.max(at);
+            self.machine.tick(self.now);
+            let more = self.outputs();
+            // A socket that is asked for is not there by itself: the test says what becomes of it.
+            let is_open = more.iter().any(|output| matches!(output, Output::Open(_)));
+            outputs.extend(more);
+            if is_open {
+                return outputs;
+            }
+        }
+        self.now = end;
+        outputs
+    }
+
+    fn frame(&mut self, frame: serde_json::Value) -> Vec<Output> {
+        let frame = DirectusCodec::decode(frame.to_string().as_str()).unwrap();
+        self.machine.frame(self.now, frame);
+        self.outputs()
+    }
+
+    /// Opens, and gives what was sent.
+    fn open(&mut self) -> Vec<Output> {
+        let number = self.opening();
+        self.machine.opened(self.now, number);
+        self.outputs()
+    }
+
+    /// The number of the try that the machine asks for next.
+    fn opening(&mut self) -> u64 {
+        for _ in 0..100 {
+            if let Some(number) = self.outputs().iter().find_map(|output| match output {
+                Output::Open(number) => Some(*number),
+                _ => None,
+            }) {
+                return number;
+            }
+            let at = self.machine.deadline().expect("nothing is going to happen");
+            self.now = self.now.max(at);
+            self.machine.tick(self.now);
+        }
+        panic!("the machine does not want to connect");
+    }
+
+    fn acknowledge(&mut self, uid: &str) -> Vec<Output> {
+        self.frame(json!({ "type": "subscription", "event": "init", "uid": uid }))
+    }
+}
+
+/// The uids of the `subscribe` frames among these.
+fn subscribed(outputs: &[Output]) -> Vec<String> {
+    sent(outputs).into_iter().filter(|frame| frame["type"] == "subscribe").map(|frame| uid(&frame)).collect()
+}
+
+fn uid(frame: &serde_json::Value) -> String {
+    frame["uid"].as_str().unwrap_or_default().to_owned()
+}
+
+fn sent(outputs: &[Output]) -> Vec<serde_json::Value> {
+    use codee::Encoder;
+    let frames = outputs.iter().filter_map(|output| match output {
+        Output::Send(message) => Some(DirectusCodec::encode(message).unwrap()),
+        _ => None,
+    });
+    frames.map(|text| serde_json::from_str(&text).unwrap()).collect()
+}
+
+fn statuses(outputs: &[Output]) -> Vec<&'static str> {
+    let statuses = outputs.iter().filter_map(|output| match output {
+        Output::Status(status) => Some(status.as_str()),
+        _ => None,
+    });
+    statuses.collect()
+}
+
+fn events(outputs: &[Output]) -> Vec<&'static str> {
+    let events = outputs.iter().filter_map(|output| match output {
+        Output::Event(_, Notice::Acknowledged(_)) => Some("acknowledged"),
+        Output::Event(_, Notice::Changed(_)) => Some("changed"),
+        Output::Event(_, Notice::Failed { alive: true, .. }) => Some("failed, alive"),
+        Output::Event(_, Notice::Failed { .. }) => Some("failed"),
+        Output::Event(_, Notice::Lost) => Some("lost"),
+        _ => None,
+    });
+    events.collect()
+}
+
+#[test]
+fn nothing_is_opened_until_somebody_subscribes() {
+    let mut page = Page::new();
+    assert_eq!(page.wait(3_600 * SECOND), []);
+    page.subscribe("posts");
+    assert!(page.outputs().contains(&Output::Open(1)));
+}
+
+#[test]
+fn uids_are_never_used_twice() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.subscribe("posts");
+    assert_eq!(subscribed(&page.open()), ["posts#1", "posts#2"]);
+}
+
+#[test]
+fn an_unsubscribe_waits_for_the_acknowledgement() {
+    let mut page = Page::new();
+    page.subscribe("authors");
+    let id = page.subscribe("posts");
+    page.open();
+    page.machine.unsubscribe(page.now, id);
+    assert_eq!(sent(&page.outputs()), [] as [serde_json::Value; 0], "sent now, it would leave a zombie behind");
+    let outputs = page.acknowledge("posts#2");
+    assert_eq!(sent(&outputs), [json!({ "type": "unsubscribe", "uid": "posts#2" })]);
+    assert_eq!(events(&outputs), [] as [&str; 0]);
+    assert_eq!(page.machine.subscriptions(), 1);
+}
+
+#[test]
+fn the_socket_lingers_and_then_closes() {
+    let mut page = Page::new();
+    let id = page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    page.machine.unsubscribe(page.now, id);
+    assert!(!page.wait(4 * SECOND).contains(&Output::Close));
+    let outputs = page.wait(2 * SECOND);
+    assert!(outputs.contains(&Output::Close));
+    assert_eq!(statuses(&outputs), ["idle"]);
+    assert_eq!(page.machine.deadline(), None, "a timer was left behind");
+    assert_eq!(page.machine.subscriptions(), 0);
+}
+
+#[test]
+fn somebody_who_comes_back_within_the_linger_keeps_the_socket() {
+    let mut page = Page::new();
+    let id = page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    page.machine.unsubscribe(page.now, id);
+    page.wait(4 * SECOND);
+    page.subscribe("posts");
+    let outputs = page.wait(2 * SECOND);
+    assert!(!outputs.contains(&Output::Close));
+    assert_eq!(subscribed(&outputs), ["posts#2"]);
+}
+
+#[test]
+fn a_lost_socket_is_opened_again_with_all_its_subscriptions() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.subscribe("authors");
+    page.open();
+    page.acknowledge("posts#1");
+    page.acknowledge("authors#2");
+    page.machine.closed(page.now, 1, "gone");
+    let outputs = page.outputs();
+    assert_eq!(events(&outputs), ["lost", "lost"]);
+    assert_eq!(statuses(&outputs), ["reconnecting"]);
+    assert_eq!(subscribed(&page.open()), ["posts#1", "authors#2"]);
+}
+
+#[test]
+fn it_is_tried_for_ever() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    for _ in 0..1_000 {
+        let number = page.opening();
+        let before = page.now;
+        page.machine.refused(page.now, number, &Error::network("no"));
+        let at = page.machine.deadline().unwrap();
+        assert!(at <= before + 30 * SECOND, "the wait grew beyond 30 s");
+    }
+}
+
+#[test]
+fn a_silent_link_is_pinged_and_then_given_up() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    let outputs = page.wait(11 * SECOND);
+    assert_eq!(sent(&outputs), [json!({ "type": "ping" })]);
+    let outputs = page.wait(8 * SECOND);
+    assert!(outputs.contains(&Output::Close));
+    assert_eq!(statuses(&outputs)[0], "reconnecting");
+}
+
+#[test]
+fn a_link_that_answers_is_kept_for_ever() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    for _ in 0..1_000 {
+        let outputs = page.wait(10 * SECOND);
+        assert_eq!(sent(&outputs), [json!({ "type": "ping" })]);
+        assert_eq!(page.frame(json!({ "type": "pong" })), []);
+    }
+}
+
+#[test]
+fn a_ping_of_directus_is_answered() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    assert_eq!(sent(&page.frame(json!({ "type": "ping" }))), [json!({ "type": "pong" })]);
+}
+
+#[test]
+fn a_socket_that_hangs_while_opening_is_given_up() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.opening();
+    let outputs = page.wait(10 * SECOND);
+    assert!(outputs.contains(&Output::Close));
+    assert_eq!(statuses(&outputs)[0], "reconnecting");
+}
+
+#[test]
+fn a_server_that_never_acknowledges_is_given_up() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    // It answers pings all the same.
+    for _ in 0..3 {
+        page.wait(3 * SECOND);
+        page.frame(json!({ "type": "pong" }));
+    }
+    assert!(page.wait(2 * SECOND).contains(&Output::Close));
+}
+
+#[test]
+fn the_end_of_an_older_socket_is_not_the_end_of_this_one() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.machine.reopen(page.now);
+    page.open();
+    page.machine.closed(page.now, 1, "late");
+    assert_eq!(page.outputs(), []);
+    assert!(page.machine.is_open());
+}
+
+#[test]
+fn disconnect_is_for_everybody_and_until_connect() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.machine.disconnect(page.now);
+    let outputs = page.outputs();
+    assert!(outputs.contains(&Output::Close));
+    assert_eq!(statuses(&outputs), ["closed"]);
+    page.subscribe("authors");
+    assert_eq!(page.wait(3_600 * SECOND), []);
+    page.machine.connect(page.now);
+    assert_eq!(subscribed(&page.open()), ["posts#1", "authors#2"]);
+}
+
+#[test]
+fn online_and_a_page_that_is_seen_again_try_at_once() {
+    for wake in [Wake::Online, Wake::Visible { hidden: Duration::ZERO }, Wake::Asked] {
+        let mut page = Page::new();
+        page.subscribe("posts");
+        for _ in 0..12 {
+            let number = page.opening();
+            page.machine.refused(page.now, number, &Error::network("no"));
+        }
+        page.outputs();
+        page.machine.wake(page.now, wake);
+        assert!(page.outputs().iter().any(|output| matches!(output, Output::Open(_))), "{wake:?}");
+    }
+}
+
+#[test]
+fn waking_up_asks_an_open_link_whether_it_lives() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    page.machine.wake(page.now, Wake::Visible { hidden: Duration::from_secs(3_600) });
+    assert_eq!(sent(&page.outputs()), [json!({ "type": "ping" })]);
+    assert!(page.wait(4 * SECOND).contains(&Output::Close), "a dead link is noticed soon after");
+}
+
+#[test]
+fn a_refused_login_is_told_apart_and_tried_again_later() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    let number = page.opening();
+    page.machine.refused(page.now, number, &Error::answer(401, "AUTH_REQUIRED", "log in first"));
+    assert_eq!(statuses(&page.outputs()), ["needs-auth"]);
+    let wait = page.machine.deadline().unwrap() - page.now;
+    assert!((20 * SECOND..=30 * SECOND).contains(&wait), "{wait}");
+    page.machine.reopen(page.now);
+    assert!(page.outputs().iter().any(|output| matches!(output, Output::Open(_))), "a login heals it at once");
+}
+
+#[test]
+fn an_expired_login_opens_a_new_socket() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    let error = json!({ "code": "TOKEN_EXPIRED", "message": "Token expired." });
+    let outputs = page.frame(json!({ "type": "auth", "status": "error", "error": error }));
+    assert!(outputs.contains(&Output::IdentityInDoubt) && outputs.contains(&Output::Close));
+    assert_eq!(subscribed(&page.open()), ["posts#1"]);
+}
+
+fn forbidden(uid: Option<&str>) -> serde_json::Value {
+    let error = json!({ "code": "FORBIDDEN", "message": "You don't have permission to access this." });
+    match uid {
+        Some(uid) => json!({ "type": "subscribe", "status": "error", "error": error, "uid": uid }),
+        None => json!({ "type": "subscribe", "status": "error", "error": error }),
+    }
+}
+
+#[test]
+fn a_refused_subscription_is_asked_for_again() {
+    let mut page = Page::new();
+    page.subscribe("secrets");
+    page.open();
+    assert_eq!(events(&page.frame(forbidden(Some("secrets#1")))), ["failed"]);
+    let mut again = Vec::new();
+    for _ in 0..4 {
+        again.extend(subscribed(&page.wait(9 * SECOND)));
+        page.frame(json!({ "type": "pong" }));
+    }
+    assert_eq!(again, ["secrets#1"]);
+}
+
+#[test]
+fn an_event_that_could_not_be_read_leaves_the_subscription_alive() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    assert_eq!(events(&page.frame(forbidden(Some("posts#1")))), ["failed, alive"]);
+    let update = json!({ "type": "subscription", "event": "update", "data": [{ "id": 1 }], "uid": "posts#1" });
+    assert_eq!(events(&page.frame(update)), ["changed"]);
+}
+
+#[test]
+fn an_error_without_a_uid_finds_its_subscription_once_the_others_are_answered() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.subscribe("secrets");
+    page.open();
+    assert_eq!(events(&page.frame(forbidden(None))), [] as [&str; 0]);
+    assert_eq!(events(&page.acknowledge("posts#1")), ["acknowledged", "failed"]);
+}
+
+#[test]
+fn frames_that_exceeded_the_rate_limit_are_sent_again() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    let error = json!({ "code": "REQUESTS_EXCEEDED", "message": "Too many messages, retry after 1999ms." });
+    page.frame(json!({ "type": "server", "status": "error", "error": error }));
+    assert_eq!(subscribed(&page.wait(SECOND)), [] as [&str; 0]);
+    assert_eq!(subscribed(&page.wait(2 * SECOND)), ["posts#1"]);
+}
+
+#[test]
+fn a_hundred_subscriptions_keep_below_the_rate_limit() {
+    let mut page = Page::new();
+    for _ in 0..100 {
+        page.subscribe("posts");
+    }
+    let first = subscribed(&page.open()).len();
+    assert_eq!(first, 30);
+    let mut total = first;
+    while total < 100 {
+        let more = subscribed(&page.wait(SECOND)).len();
+        assert!((1..=30).contains(&more), "{more} in one second");
+        total += more;
+    }
+}
+
+#[test]
+fn a_frame_for_somebody_else_is_nobodys() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    for uid in ["posts#2", "authors#1", "posts", "#1", ""] {
+        let frame = json!({ "type": "subscription", "event": "update", "data": [], "uid": uid });
+        assert_eq!(page.frame(frame), [], "{uid}");
+    }
+}

@@ -1,0 +1,15 @@
+//! One socket, many subscriptions: when to open, what to send, what a silence means.
+//!
+//! Everything here decides and nothing here acts: [`Machine`] takes what happened (with the time at which it happened) and
+//! gives back what is to be done. The driver in `client` does it.
+
+mod backoff;
+mod machine;
+mod status;
+
+pub use backoff::Backoff;
+pub use machine::{ConnectionConfig, Machine, Notice, Output, SubscriptionId, SubscriptionSpec, Wake};
+pub use status::ConnectionStatus;
+
+/// Milliseconds on a clock that never goes back; where it starts is nobody's business.
+pub type Millis = u64;

@@ -1,0 +1,452 @@
+//! Connection, live queries and streams as one state machine without I/O: what the driver runs, and what tests run without one.
+//!
+//! All live queries of a collection share three subscriptions, one per kind of event, without a filter and with the key as
+//! their only field: they are registered before they are acknowledged (hazard H1), no limit cuts them (H6), and a row that
+//! leaves a filter is announced all the same (H3).
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    connection::{
+        self, ConnectionConfig, ConnectionStatus, Machine, Millis, Notice, SubscriptionId, SubscriptionSpec, Wake,
+    },
+    error::Error,
+    live::{self, Feed, LiveConfig, LiveQuery, ReadId},
+    protocol::{ClientMessage, EventKind, Key, ServerMessage, SubscriptionEvent},
+    rest::Page,
+};
+
+/// A page that was out of sight for this long reads its live queries again, whatever the socket says.
+const LONG_HIDDEN: Duration = Duration::from_secs(30);
+
+const KINDS: [EventKind; 3] = [EventKind::Create, EventKind::Update, EventKind::Delete];
+
+/// A live query; numbers are given by whoever attaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// A stream of raw events; numbers are given by whoever subscribes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+/// What a live query depends on.
+#[derive(Clone, Debug)]
+pub struct QuerySpec {
+    /// The collection that it reads.
+    pub collection: String,
+    /// Other collections whose changes may change its rows (hazard H12).
+    pub watch: Vec<String>,
+    /// What it goes by.
+    pub config: LiveConfig,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Begin to connect; what comes of it is reported with this number.
+    Open(u64),
+    /// Drop the socket, or the try.
+    Close,
+    /// Send a frame on the open socket.
+    Send(ClientMessage),
+    /// Tell the page.
+    Status(ConnectionStatus),
+    /// Who the visitor is may have changed.
+    IdentityInDoubt,
+    /// Read the query's window; the reply is reported with both numbers.
+    Read(QueryId, ReadId),
+    /// Rows, counts or the status of a live query changed.
+    Live(QueryId, live::Output),
+    /// Nobody held the query for as long as the linger: `detach` it, or `retain` it if somebody came back meanwhile.
+    Expired(QueryId),
+    /// Something came for a stream.
+    Stream(StreamId, Notice),
+}
+
+/// How many of what there are; all zero once nothing is mounted any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Live queries, lingering ones too.
+    pub queries: usize,
+    /// Streams.
+    pub streams: usize,
+    /// Subscriptions at Directus, or on their way there.
+    pub subscriptions: usize,
+    /// Open sockets: 0 or 1.
+    pub sockets: usize,
+    /// Whether something is timed.
+    pub timers: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Hint {
+    Awaited,
+    Acknowledged,
+    Refused,
+}
+
+/// The three subscriptions of a collection, and who lives on them.
+#[derive(Debug)]
+struct Group {
+    subscriptions: [SubscriptionId; 3],
+    hints: [Hint; 3],
+    members: Vec<QueryId>,
+}
+
+impl Group {
+    fn feed(&self) -> Feed {
+        if self.hints.contains(&Hint::Awaited) {
+            Feed::Down
+        } else if self.hints.contains(&Hint::Refused) {
+            Feed::Partial
+        } else {
+            Feed::Up
+        }
+    }
+}
+
+/// Collection and the one field that is asked for.
+type GroupKey = (String, String);
+
+#[derive(Debug)]
+struct Member {
+    live: LiveQuery,
+    groups: Vec<GroupKey>,
+    leaves_at: Option<Millis>,
+}
+
+#[derive(Debug)]
+enum Holder {
+    Group(GroupKey, usize),
+    Stream(StreamId),
+}
+
+/// Everything that a page's connection decides.
+#[derive(Debug)]
+pub struct Engine {
+    machine: Machine,
+    linger: Millis,
+    groups: BTreeMap<GroupKey, Group>,
+    queries: BTreeMap<QueryId, Member>,
+    streams: BTreeMap<StreamId, SubscriptionId>,
+    holders: HashMap<SubscriptionId, Holder>,
+    outputs: VecDeque<Output>,
+}
+
+impl Engine {
+    /// Idle, with nothing attached.
+    #[must_use]
+    pub fn new(config: ConnectionConfig) -> Self {
+        let linger = u64::try_from(config.linger.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            machine: Machine::new(config),
+            linger,
+            groups: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            holders: HashMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`tick`](Self::tick) wants to be called; never, if nothing is to come.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        let queries = self.queries.values().flat_map(|member| [member.live.deadline(), member.leaves_at]);
+        queries.chain([self.machine.deadline()]).flatten().min()
+    }
+
+    /// What there is; for tests that nothing is left behind.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            queries: self.queries.len(),
+            streams: self.streams.len(),
+            subscriptions: self.machine.subscriptions(),
+            sockets: usize::from(self.machine.is_open()),
+            timers: usize::from(self.deadline().is_some()),
+        }
+    }
+
+    /// A live query comes into being, with the rows of the server's HTML or without.
+    pub fn attach(&mut self, now: Millis, id: QueryId, spec: QuerySpec, initial: Option<Page<Value>>) {
+        let mut groups: Vec<GroupKey> = vec![(spec.collection, spec.config.key_field.clone())];
+        for collection in spec.watch {
+            let key = (collection, "id".to_owned());
+            if !groups.contains(&key) {
+                groups.push(key);
+            }
+        }
+        let live = LiveQuery::new(spec.config, initial, now);
+        for key in &groups {
+            if !self.groups.contains_key(key) {
+                let mut place = 0;
+                let subscriptions = KINDS.map(|event| {
+                    let id = self.machine.subscribe(
+                        now,
+                        SubscriptionSpec {
+                            collection: key.0.clone(),
+                            event: Some(event),
+                            query: Some(json!({ "fields": [key.1], "limit": -1 })),
+                            label: format!("{}:{}", key.0, event.as_str()),
+                        },
+                    );
+                    self.holders.insert(id, Holder::Group(key.clone(), place));
+                    place += 1;
+                    id
+                });
+                self.groups
+                    .insert(key.clone(), Group { subscriptions, hints: [Hint::Awaited; 3], members: Vec::new() });
+            }
+            if let Some(group) = self.groups.get_mut(key) {
+                group.members.push(id);
+            }
+        }
+        self.queries.insert(id, Member { live, groups, leaves_at: None });
+        self.feed(now, id);
+        self.settle(now);
+    }
+
+    /// The last one who showed the query is gone: it lingers, so that going back costs nothing.
+    pub fn release(&mut self, now: Millis, id: QueryId) {
+        if let Some(member) = self.queries.get_mut(&id) {
+            member.leaves_at = Some(now + self.linger);
+        }
+        self.settle(now);
+    }
+
+    /// Somebody came back for it.
+    pub fn retain(&mut self, id: QueryId) {
+        if let Some(member) = self.queries.get_mut(&id) {
+            member.leaves_at = None;
+        }
+    }
+
+    /// The query ends.
+    pub fn detach(&mut self, now: Millis, id: QueryId) {
+        let Some(member) = self.queries.remove(&id) else { return };
+        for key in member.groups {
+            let Some(group) = self.groups.get_mut(&key) else { continue };
+            group.members.retain(|member| *member != id);
+            if group.members.is_empty() {
+                for subscription in group.subscriptions {
+                    self.holders.remove(&subscription);
+                    self.machine.unsubscribe(now, subscription);
+                }
+                self.groups.remove(&key);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The query is to be read, whatever is announced.
+    pub fn refetch(&mut self, now: Millis, id: QueryId) {
+        if let Some(member) = self.queries.get_mut(&id) {
+            member.live.refetch(now);
+        }
+        self.settle(now);
+    }
+
+    /// A read came back.
+    pub fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
+        if let Some(member) = self.queries.get_mut(&id) {
+            member.live.reply(now, read, result);
+        }
+        self.settle(now);
+    }
+
+    /// A stream of raw events comes into being.
+    pub fn subscribe(&mut self, now: Millis, id: StreamId, spec: SubscriptionSpec) {
+        let subscription = self.machine.subscribe(now, spec);
+        self.holders.insert(subscription, Holder::Stream(id));
+        self.streams.insert(id, subscription);
+        self.settle(now);
+    }
+
+    /// A stream ends.
+    pub fn unsubscribe(&mut self, now: Millis, id: StreamId) {
+        if let Some(subscription) = self.streams.remove(&id) {
+            self.holders.remove(&subscription);
+            self.machine.unsubscribe(now, subscription);
+        }
+        self.settle(now);
+    }
+
+    /// The app wants the socket.
+    pub fn connect(&mut self, now: Millis) {
+        self.machine.connect(now);
+        self.settle(now);
+    }
+
+    /// The app wants no socket.
+    pub fn disconnect(&mut self, now: Millis) {
+        self.machine.disconnect(now);
+        self.settle(now);
+    }
+
+    /// Who the visitor is has changed: a new socket, and every query anew.
+    pub fn identity_changed(&mut self, now: Millis) {
+        self.machine.reopen(now);
+        for member in self.queries.values_mut() {
+            member.live.invalidate(now);
+        }
+        self.settle(now);
+    }
+
+    /// The platform noticed something.
+    pub fn wake(&mut self, now: Millis, wake: Wake) {
+        self.machine.wake(now, wake);
+        let in_doubt = match wake {
+            Wake::Online => true,
+            Wake::Visible { hidden } => hidden >= LONG_HIDDEN,
+            Wake::Offline | Wake::Asked => false,
+        };
+        if in_doubt {
+            for member in self.queries.values_mut() {
+                member.live.hint(now, &[]);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The try with this number came through.
+    pub fn opened(&mut self, now: Millis, socket: u64) {
+        self.machine.opened(now, socket);
+        self.settle(now);
+    }
+
+    /// The try with this number failed.
+    pub fn refused(&mut self, now: Millis, socket: u64, error: &Error) {
+        self.machine.refused(now, socket, error);
+        self.settle(now);
+    }
+
+    /// The socket with this number is closed.
+    pub fn closed(&mut self, now: Millis, socket: u64, reason: &str) {
+        self.machine.closed(now, socket, reason);
+        self.settle(now);
+    }
+
+    /// A frame came in.
+    pub fn frame(&mut self, now: Millis, frame: ServerMessage) {
+        self.machine.frame(now, frame);
+        self.settle(now);
+    }
+
+    /// A frame came in that nobody can read.
+    pub fn unreadable(&mut self, now: Millis) {
+        self.machine.unreadable(now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis) {
+        self.machine.tick(now);
+        for (id, member) in &mut self.queries {
+            member.live.tick(now);
+            if member.leaves_at.is_some_and(|at| now >= at) {
+                // Told once; whoever is told answers with `detach` or `retain`.
+                member.leaves_at = None;
+                self.outputs.push_back(Output::Expired(*id));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Passes on what the parts want done, and to the queries what the socket brought.
+    fn settle(&mut self, now: Millis) {
+        while let Some(output) = self.machine.next_output() {
+            match output {
+                connection::Output::Open(socket) => self.outputs.push_back(Output::Open(socket)),
+                connection::Output::Close => self.outputs.push_back(Output::Close),
+                connection::Output::Send(message) => self.outputs.push_back(Output::Send(message)),
+                connection::Output::Status(status) => self.outputs.push_back(Output::Status(status)),
+                connection::Output::IdentityInDoubt => {
+                    self.outputs.push_back(Output::IdentityInDoubt);
+                    for member in self.queries.values_mut() {
+                        member.live.invalidate(now);
+                    }
+                }
+                connection::Output::Event(subscription, event) => self.event(now, subscription, event),
+            }
+        }
+        for (id, member) in &mut self.queries {
+            while let Some(output) = member.live.next_output() {
+                self.outputs.push_back(match output {
+                    live::Output::Read(read) => Output::Read(*id, read),
+                    output => Output::Live(*id, output),
+                });
+            }
+        }
+    }
+
+    fn event(&mut self, now: Millis, subscription: SubscriptionId, event: Notice) {
+        let (key, place) = match self.holders.get(&subscription) {
+            None => return,
+            Some(Holder::Stream(id)) => {
+                self.outputs.push_back(Output::Stream(*id, event));
+                return;
+            }
+            Some(Holder::Group(key, place)) => (key.clone(), *place),
+        };
+        let Some(group) = self.groups.get_mut(&key) else { return };
+        let before = group.feed();
+        // Which keys a hint is about; nothing where that is not known.
+        let hint: Option<Vec<Key>> = match event {
+            Notice::Acknowledged(_) => {
+                group.hints[place] = Hint::Acknowledged;
+                None
+            }
+            Notice::Failed { alive: false, .. } => {
+                group.hints[place] = Hint::Refused;
+                None
+            }
+            Notice::Lost => {
+                group.hints[place] = Hint::Awaited;
+                None
+            }
+            Notice::Failed { alive: true, .. } => Some(Vec::new()),
+            Notice::Changed(frame) => Some(if frame.event == SubscriptionEvent::Delete {
+                frame.keys()
+            } else {
+                frame.rows().iter().filter_map(|row| row.get(&key.1).and_then(Key::from_value)).collect()
+            }),
+        };
+        let changed = group.feed() != before;
+        let members = group.members.clone();
+        for id in members {
+            if changed {
+                self.feed(now, id);
+            }
+            // A change in a collection that is only watched says nothing of the query's own keys.
+            let Some(keys) = &hint else { continue };
+            if let Some(member) = self.queries.get_mut(&id) {
+                let own = member.groups.first() == Some(&key);
+                member.live.hint(now, if own { keys } else { &[] });
+            }
+        }
+    }
+
+    /// Tells a query what its collections' announcements add up to.
+    fn feed(&mut self, now: Millis, id: QueryId) {
+        let Some(member) = self.queries.get_mut(&id) else { return };
+        let mut feed = Feed::Up;
+        for key in &member.groups {
+            match self.groups.get(key).map_or(Feed::Down, Group::feed) {
+                Feed::Down => feed = Feed::Down,
+                Feed::Partial if feed == Feed::Up => feed = Feed::Partial,
+                Feed::Partial | Feed::Up => {}
+            }
+        }
+        member.live.feed(now, feed);
+    }
+}

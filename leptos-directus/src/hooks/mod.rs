@@ -1,0 +1,26 @@
+//! What components use: one file for each hook.
+
+mod live_view;
+mod subscription;
+mod use_directus;
+mod use_directus_auth;
+mod use_realtime_collection;
+mod use_realtime_item;
+
+pub use live_view::{IntoQuery, RowKey, RowType};
+pub use subscription::{Message, SubscribeOptions, Subscribing, Subscription};
+pub use use_directus::{Directus, DirectusOptions, provide_directus, use_directus};
+pub use use_directus_auth::{UseDirectusAuthReturn, User, use_directus_auth};
+pub use use_realtime_collection::{
+    UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection,
+    use_realtime_collection_with_options,
+};
+pub use use_realtime_item::{
+    UseRealtimeItemReturn, use_realtime_item, use_realtime_item_with_options, use_realtime_singleton,
+    use_realtime_singleton_with_options,
+};
+
+#[cfg(feature = "native")]
+mod native;
+#[cfg(feature = "native")]
+pub use native::{LiveRows, NativeOptions, Snapshot};

@@ -1,0 +1,218 @@
+//! Who the visitor is: login and logout by Directus's session cookie.
+
+use std::sync::Arc;
+
+use leptos::{prelude::*, reactive::computed::ArcAsyncDerived, task::spawn_local};
+use serde::{Deserialize, Serialize};
+
+use super::use_directus::{Core, Directus, Mode, use_directus};
+use crate::{
+    error::Error,
+    protocol::Query,
+    rest::Rest,
+    transport::{self, Credentials},
+};
+
+/// The visitor, as Directus knows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The key in `directus_users`.
+    pub id: String,
+    /// First name, if given and readable.
+    #[serde(default)]
+    pub first_name: Option<String>,
+    /// Last name, if given and readable.
+    #[serde(default)]
+    pub last_name: Option<String>,
+    /// E-mail address, if readable.
+    #[serde(default)]
+    pub email: Option<String>,
+}
+
+impl User {
+    /// The name for greetings: first and last name, else the address, else the key.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        if names.is_empty() { self.email.clone().unwrap_or_else(|| self.id.clone()) } else { names.join(" ") }
+    }
+}
+
+async fn who(rest: &Rest) -> Result<Option<User>, Error> {
+    let query = Query::new().fields(["id", "first_name", "last_name", "email"]);
+    match rest.get("/users/me", &query, "reading who is logged in").await {
+        Ok(user) => Ok(Some(user)),
+        Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The visitor's login.
+///
+/// # Example
+/// ```
+/// use leptos::{prelude::*, task::spawn_local};
+/// use leptos_directus::use_directus_auth;
+///
+/// #[component]
+/// fn Greeting() -> impl IntoView {
+///     let auth = use_directus_auth();
+///     let name = move || auth.user().get().map(|user| user.display_name());
+///     view! {
+///         <Suspense>
+///             <p>{move || name().unwrap_or_else(|| "Not logged in".to_owned())}</p>
+///         </Suspense>
+///         <button on:click=move |_| spawn_local(async move { _ = auth.logout().await })>"Log out"</button>
+///     }
+/// }
+/// ```
+///
+/// # Server-side rendering
+/// The user is read with the visitor's session and comes with the HTML; read it under `<Suspense>`. Login and logout are the
+/// browser's business: the cookie is set by the answer to its request.
+#[must_use]
+pub fn use_directus_auth() -> UseDirectusAuthReturn {
+    let directus = use_directus();
+    let core = directus.core();
+    let first = server_user(&core);
+    if let Mode::Live(client) = &core.mode {
+        let rest = client.rest().clone();
+        let (user, identity) = (core.user.clone(), core.identity.clone());
+        // Once after hydration if the server did not say, and again whenever the socket puts it in doubt.
+        Effect::new(move |seen: Option<u32>| {
+            let count = identity.get();
+            let is_known = user.read_untracked().is_some();
+            if !is_known || seen.is_some_and(|seen| seen != count) {
+                let (rest, user) = (rest.clone(), user.clone());
+                spawn_local(async move {
+                    if let Ok(found) = who(&rest).await {
+                        user.set(Some(found));
+                    }
+                });
+            }
+            count
+        });
+    }
+    let is_server = matches!(core.mode, Mode::Server(_));
+    UseDirectusAuthReturn {
+        directus,
+        first: StoredValue::new(first.filter(|_| is_server)),
+        pending: RwSignal::new(false),
+    }
+}
+
+/// The user that the server reads and the browser finds in the HTML.
+fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Option<User>>>> {
+    let request = match &core.mode {
+        Mode::Server(rest) => Some((rest.clone(), core.user.clone())),
+        Mode::Live(_) if transport::is_browser() => None,
+        Mode::Live(_) => return None,
+    };
+    let resource = ArcResource::<Option<Option<User>>>::new_with_options(
+        || (),
+        move |()| {
+            let request = request.clone();
+            async move {
+                let (rest, user) = request?;
+                let rest = rest.ok()?;
+                // Without a session there is nobody to ask for.
+                let found = if rest.has_session() { who(&rest).await.ok()? } else { None };
+                user.set(Some(found.clone()));
+                Some(found)
+            }
+        },
+        true,
+    );
+    let data: &ArcAsyncDerived<Option<Option<User>>> = &resource;
+    let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
+    if found.is_some() && core.user.read_untracked().is_none() {
+        core.user.set(found);
+    }
+    Some(resource)
+}
+
+/// The visitor's login. `Copy`.
+#[derive(Clone, Copy, Debug)]
+pub struct UseDirectusAuthReturn {
+    directus: Directus,
+    first: StoredValue<Option<ArcResource<Option<Option<User>>>>>,
+    pending: RwSignal<bool>,
+}
+
+impl UseDirectusAuthReturn {
+    /// The user who is logged in; `None` for an anonymous visitor, and until it is known.
+    #[must_use]
+    pub fn user(self) -> Signal<Option<User>> {
+        let user = self.directus.core().user.clone();
+        Signal::derive(move || {
+            if let Some(Some(first)) = self.first.try_get_value() {
+                first.with(|_| ());
+            }
+            user.get().flatten()
+        })
+    }
+
+    /// Whether a login or a logout is under way.
+    #[must_use]
+    pub fn pending(self) -> Signal<bool> {
+        self.pending.into()
+    }
+
+    /// Logs in: Directus sets its session cookie, the socket is opened anew with it, and every live list follows.
+    ///
+    /// # Errors
+    /// [`Error::is_unauthorized`] for a wrong address or password; else that nobody answered.
+    pub async fn login(self, email: impl Into<String>, password: impl Into<String>) -> Result<User, Error> {
+        let (email, password) = (email.into(), password.into());
+        self.change(async move |rest| {
+            rest.login(&email, &password).await?;
+            who(&rest).await?.map(Some).ok_or_else(|| {
+                Error::usage(
+                    "Directus accepted the login, but its session cookie did not come back: is the page served over the \
+                     same host as /directus, and over https if the cookie is Secure?",
+                )
+            })
+        })
+        .await?
+        .ok_or_else(|| Error::closed("logged out meanwhile"))
+    }
+
+    /// Logs out: the session ends in Directus, the socket is opened anew without it, and every live list follows.
+    ///
+    /// # Errors
+    /// That nobody answered; the visitor is still logged in then.
+    pub async fn logout(self) -> Result<(), Error> {
+        self.change(async move |rest| {
+            match rest.logout().await {
+                // The session is over already: what was asked for is so.
+                Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => Err(error),
+                _ => Ok(None),
+            }
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn change(self, work: impl AsyncFnOnce(Rest) -> Result<Option<User>, Error>) -> Result<Option<User>, Error> {
+        let core = self.directus.core();
+        let Some(client) = core.client() else {
+            return Err(Error::usage(
+                "login and logout are done in the browser: Directus sets the cookie on its answer",
+            ));
+        };
+        self.pending.try_set(true);
+        let result = work(client.rest().clone()).await;
+        self.pending.try_set(false);
+        let user = result?;
+        core.user.set(Some(user.clone()));
+        client.identity_changed();
+        Ok(user)
+    }
+}
+
+impl Rest {
+    /// Whether requests are made for somebody who is, or was, logged in.
+    fn has_session(&self) -> bool {
+        !matches!(self.credentials(), Credentials::Ambient)
+    }
+}

@@ -1,0 +1,160 @@
+//! One row that stays equal to what REST would return.
+
+use leptos::prelude::*;
+
+use super::{
+    live_view::{LiveView, RowType, Target},
+    use_directus::use_directus,
+    use_realtime_collection::UseRealtimeCollectionOptions,
+};
+use crate::{
+    error::Error,
+    live::LiveStatus,
+    protocol::{Filter, Key, Query},
+};
+
+/// One row by its key, kept equal to what REST would return now; `None` where there is none, or none for this visitor.
+///
+/// `key` is a key, a signal of one, or a closure (`move || params.read().get("id")…`). It is a query with a filter, not
+/// Directus's `item` subscription, which misses changes of rows with integer keys.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::use_realtime_item;
+/// # #[derive(Clone, PartialEq, serde::Deserialize)]
+/// # struct Post { title: String }
+///
+/// #[component]
+/// fn PostTitle(id: i64) -> impl IntoView {
+///     let post = use_realtime_item::<Post>("posts", move || id.into());
+///     view! { <Suspense><h1>{move || post.item().get().map(|post| post.title)}</h1></Suspense> }
+/// }
+/// ```
+///
+/// # Server-side rendering
+/// As with [`use_realtime_collection`](crate::use_realtime_collection): the row is in the HTML.
+pub fn use_realtime_item<T: RowType>(
+    collection: impl Into<String>,
+    key: impl Fn() -> Key + Send + Sync + 'static,
+) -> UseRealtimeItemReturn<T> {
+    use_realtime_item_with_options(collection, key, UseRealtimeCollectionOptions::default())
+}
+
+/// [`use_realtime_item`] with options.
+pub fn use_realtime_item_with_options<T: RowType>(
+    collection: impl Into<String>,
+    key: impl Fn() -> Key + Send + Sync + 'static,
+    options: UseRealtimeCollectionOptions,
+) -> UseRealtimeItemReturn<T> {
+    let collection = collection.into();
+    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
+    let target = move || {
+        let key = key();
+        let mut config = config.clone();
+        let query = Query::new().filter(Filter::field(&config.key_field).eq(key.clone())).limit(1);
+        config.only_key = Some(key);
+        Ok(Target::new::<T>(&collection, &watch, &config, query))
+    };
+    UseRealtimeItemReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
+}
+
+/// The one item of a singleton collection, kept equal to what REST would return now.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::use_realtime_singleton;
+/// # #[derive(Clone, PartialEq, serde::Deserialize)]
+/// # struct Masthead { headline: String }
+///
+/// #[component]
+/// fn Headline() -> impl IntoView {
+///     let masthead = use_realtime_singleton::<Masthead>("masthead");
+///     view! { <Suspense><p>{move || masthead.item().get().map(|masthead| masthead.headline)}</p></Suspense> }
+/// }
+/// ```
+///
+/// # Server-side rendering
+/// As with [`use_realtime_collection`](crate::use_realtime_collection): the item is in the HTML.
+pub fn use_realtime_singleton<T: RowType>(collection: impl Into<String>) -> UseRealtimeItemReturn<T> {
+    use_realtime_singleton_with_options(collection, UseRealtimeCollectionOptions::default())
+}
+
+/// [`use_realtime_singleton`] with options.
+pub fn use_realtime_singleton_with_options<T: RowType>(
+    collection: impl Into<String>,
+    options: UseRealtimeCollectionOptions,
+) -> UseRealtimeItemReturn<T> {
+    let collection = collection.into();
+    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
+    let target = move || Ok(Target::new::<T>(&collection, &watch, &config, Query::new()));
+    UseRealtimeItemReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
+}
+
+/// A live row. `Copy`; signals can be asked for as often as one likes.
+pub struct UseRealtimeItemReturn<T: RowType> {
+    view: LiveView<T>,
+}
+
+// By hand, because deriving would ask for `T: Copy`.
+impl<T: RowType> Clone for UseRealtimeItemReturn<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: RowType> Copy for UseRealtimeItemReturn<T> {}
+
+impl<T: RowType> std::fmt::Debug for UseRealtimeItemReturn<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UseRealtimeItemReturn").finish_non_exhaustive()
+    }
+}
+
+impl<T: RowType> UseRealtimeItemReturn<T> {
+    /// The row; `None` where there is none, or none for this visitor.
+    #[must_use]
+    pub fn item(self) -> Signal<Option<T>> {
+        self.view.first_item()
+    }
+
+    /// How true the row is. [`LiveStatus::Stale`] on the server and until the page is hydrated.
+    #[must_use]
+    pub fn status(self) -> Signal<LiveStatus> {
+        self.view.status()
+    }
+
+    /// What is wrong, if anything is.
+    #[must_use]
+    pub fn error(self) -> Signal<Option<Error>> {
+        self.view.error()
+    }
+
+    /// Whether the socket is open, and this row not paused.
+    #[must_use]
+    pub fn connected(self) -> Signal<bool> {
+        self.view.connected()
+    }
+
+    /// Whether the row is not there, only because it has not been read.
+    #[must_use]
+    pub fn is_loading(self) -> Signal<bool> {
+        self.view.is_loading()
+    }
+
+    /// Makes the row live again after [`disconnect`](Self::disconnect).
+    pub fn connect(self) {
+        self.view.connect();
+    }
+
+    /// Pauses this row, and nothing else.
+    pub fn disconnect(self) {
+        self.view.disconnect();
+    }
+
+    /// Reads the row again now, with or without a socket.
+    pub fn refetch(self) {
+        self.view.refetch();
+    }
+}

@@ -1,0 +1,14 @@
+//! A live query: what it shows, when it reads again, and what changed.
+//!
+//! No I/O and no clock: [`LiveQuery`] takes hints, replies and the time, and gives back reads to make and rows that changed.
+//!
+//! The way is *hints and a window read*. Subscriptions without a filter, one per kind of event, say that **something** in the
+//! collection changed; each such hint makes the query read its window again, with one read on its way at most and one more
+//! if a hint came meanwhile. The rows of an event are never put on the screen: they may be older than what is there (hazard
+//! H2), cut (H6), or silent about rows that left (H3). A read that was sent after the last hint is right by construction.
+
+mod query;
+mod window;
+
+pub use query::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId};
+pub use window::{RowChanges, Window};

@@ -1,0 +1,392 @@
+//! When a live query reads, and what it makes of the reply.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde_json::Value;
+
+use super::window::{RowChanges, Window};
+use crate::{
+    connection::{Backoff, Millis},
+    error::Error,
+    protocol::Key,
+    rest::Page,
+};
+
+/// What a live query goes by.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// The field that holds the key: `id`.
+    pub key_field: String,
+    /// Hints about other keys are none of this query's business; only for queries for one row, by its key.
+    pub only_key: Option<Key>,
+    /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). Never, by default.
+    pub revalidate_every: Option<Duration>,
+    /// While there is no socket, read this often: 30 s.
+    pub poll_every: Duration,
+    /// Without rows from the server, and without a socket by then, read all the same: 1 s.
+    pub first_read_after: Duration,
+    /// How soon a refused read is asked for again, should nothing hint at it before: 30 s.
+    pub refused_retry: Duration,
+    /// Seed of the jitter after failed reads.
+    pub seed: u64,
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        Self {
+            key_field: "id".to_owned(),
+            only_key: None,
+            revalidate_every: None,
+            poll_every: Duration::from_secs(30),
+            first_read_after: Duration::from_secs(1),
+            refused_retry: Duration::from_secs(30),
+            seed: 0,
+        }
+    }
+}
+
+/// Number of a read, so that the reply to one that is no longer wanted is told from the one that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadId(u64);
+
+/// What the socket says of the collections that the query depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Nothing that happens now will be announced.
+    Down,
+    /// Every create, update and delete will be announced.
+    Up,
+    /// The socket is there, but Directus refused some of the announcements: the rest is polled.
+    Partial,
+}
+
+/// How true the rows on the screen are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LiveStatus {
+    /// There are no rows yet.
+    #[default]
+    Loading,
+    /// The rows equal what REST would return now, and are kept so.
+    Live,
+    /// The last good rows: they come from the server's HTML or from before the socket was lost, and are about to be read again.
+    Stale,
+    /// There is no socket, or not all of it: the rows are read at intervals.
+    Polling,
+    /// This query was paused by the app; its rows stay as they are.
+    Paused,
+    /// Directus refuses these rows to this visitor (401, 403): they have left the page; `error` says why.
+    Refused,
+}
+
+impl LiveStatus {
+    /// A short word for badges and logs: `loading`, `live`, `stale`, `polling`, `paused`, `refused`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Polling => "polling",
+            Self::Paused => "paused",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Read the window; the reply is reported with this number.
+    Read(ReadId),
+    /// Rows changed.
+    Rows(RowChanges),
+    /// The counts that were asked for with `meta` changed.
+    Meta(Option<Value>),
+    /// The status or the error changed.
+    Status(LiveStatus, Option<Error>),
+}
+
+/// One live query.
+#[derive(Debug)]
+pub struct LiveQuery {
+    config: LiveConfig,
+    window: Window,
+    meta: Option<Value>,
+    loaded: bool,
+    feed: Feed,
+    /// Since when nothing, or not everything, is announced.
+    down_since: Option<Millis>,
+    /// Something may have changed since the last read was sent.
+    doubt: bool,
+    /// Reads without a feed too, once: somebody asked for it.
+    asked: bool,
+    /// A read that was sent while everything was announced has come back since the feed came up.
+    caught_up: bool,
+    /// A read has come back since the feed went down.
+    polled: bool,
+    flight: Option<ReadId>,
+    /// The read on its way was sent after everything was announced, and nothing was lost since.
+    flight_covered: bool,
+    next_read: u64,
+    /// When the last read came back well.
+    read_at: Option<Millis>,
+    born: Millis,
+    retry_at: Option<Millis>,
+    backoff: Backoff,
+    error: Option<Error>,
+    refused: bool,
+    told: (LiveStatus, Option<Error>),
+    outputs: VecDeque<Output>,
+}
+
+fn millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl LiveQuery {
+    /// Starts from the rows that the server put into the HTML, or from nothing.
+    ///
+    /// Such rows are known to whoever shows them: no [`Output::Rows`] announces them.
+    #[must_use]
+    pub fn new(config: LiveConfig, initial: Option<Page<Value>>, now: Millis) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30), config.seed);
+        let mut query = Self {
+            config,
+            window: Window::default(),
+            meta: None,
+            loaded: false,
+            feed: Feed::Down,
+            down_since: Some(now),
+            doubt: true,
+            asked: false,
+            caught_up: false,
+            polled: false,
+            flight: None,
+            flight_covered: false,
+            next_read: 0,
+            read_at: None,
+            born: now,
+            retry_at: None,
+            backoff,
+            error: None,
+            refused: false,
+            told: (LiveStatus::Loading, None),
+            outputs: VecDeque::new(),
+        };
+        if let Some(page) = initial {
+            query.window.replace(&query.config.key_field, page.items);
+            query.meta = page.meta;
+            query.loaded = true;
+        }
+        query.tell();
+        query
+    }
+
+    /// What is to be done next.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The rows as they are shown.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// How true they are.
+    #[must_use]
+    pub fn status(&self) -> LiveStatus {
+        if self.refused {
+            LiveStatus::Refused
+        } else if !self.loaded {
+            LiveStatus::Loading
+        } else {
+            match self.feed {
+                Feed::Up if self.caught_up => LiveStatus::Live,
+                Feed::Down | Feed::Partial if self.polled => LiveStatus::Polling,
+                _ => LiveStatus::Stale,
+            }
+        }
+    }
+
+    /// When [`tick`](Self::tick) wants to be called; never, if nothing is to come.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        if self.flight.is_some() {
+            return None;
+        }
+        let mut earliest = self.due();
+        if let (Some(at), Some(retry_at)) = (earliest, self.retry_at) {
+            earliest = Some(at.max(retry_at));
+        }
+        earliest
+    }
+
+    /// When the next read is due, as far as nothing else happens: now (0), later, or never.
+    fn due(&self) -> Option<Millis> {
+        let mut due: Option<Millis> = None;
+        let mut consider = |at: Millis| due = Some(due.map_or(at, |due| due.min(at)));
+        if self.asked || (self.doubt && self.feed != Feed::Down) {
+            consider(0);
+        }
+        if !self.loaded && !self.refused && self.doubt {
+            consider(self.born + millis(self.config.first_read_after));
+        }
+        if let Some(since) = self.down_since {
+            let last = self.read_at.map_or(since, |read_at| read_at.max(since));
+            consider(last + millis(self.config.poll_every));
+        }
+        if let (Some(every), Some(read_at)) = (self.config.revalidate_every, self.read_at) {
+            consider(read_at + millis(every));
+        }
+        // A failed or refused read is tried again, whatever the feed says.
+        if let Some(retry_at) = self.retry_at {
+            consider(retry_at);
+        }
+        due
+    }
+
+    /// The announcements came up, went down, or came up in part.
+    ///
+    /// Coming up puts everything in doubt: what happened before is told by nobody (hazards H1, H13).
+    pub fn feed(&mut self, now: Millis, feed: Feed) {
+        if feed == self.feed {
+            return;
+        }
+        self.feed = feed;
+        self.caught_up = false;
+        self.flight_covered = false;
+        self.doubt = true;
+        if feed == Feed::Up {
+            self.down_since = None;
+            // What failed before may well work now; a wait that the server asked for is kept.
+            if self.error.as_ref().is_some_and(|error| error.retry_after().is_none()) {
+                self.retry_at = None;
+            }
+        } else {
+            self.polled = false;
+            self.down_since.get_or_insert(now);
+        }
+        self.settle(now);
+    }
+
+    /// Something was announced, about these keys; an empty list means that it is not known which.
+    pub fn hint(&mut self, now: Millis, keys: &[Key]) {
+        if let Some(only) = &self.config.only_key
+            && !keys.is_empty()
+            && !keys.contains(only)
+        {
+            return;
+        }
+        self.doubt = true;
+        if self.refused {
+            self.retry_at = None;
+        }
+        self.settle(now);
+    }
+
+    /// Somebody wants to be sure, with or without a socket.
+    pub fn refetch(&mut self, now: Millis) {
+        self.doubt = true;
+        self.asked = true;
+        self.retry_at = None;
+        self.settle(now);
+    }
+
+    /// Who the visitor is has changed: what is on its way is no longer for them.
+    pub fn invalidate(&mut self, now: Millis) {
+        self.flight = None;
+        self.caught_up = false;
+        self.refetch(now);
+        self.tell();
+    }
+
+    /// A read came back.
+    pub fn reply(&mut self, now: Millis, read: ReadId, result: Result<Page<Value>, Error>) {
+        if self.flight != Some(read) {
+            return;
+        }
+        self.flight = None;
+        match result {
+            Ok(page) => {
+                self.backoff.reset();
+                self.retry_at = None;
+                self.error = None;
+                self.refused = false;
+                self.loaded = true;
+                self.read_at = Some(now);
+                // If the feed came up while the read was on its way, `doubt` is set, and another one follows.
+                match self.feed {
+                    Feed::Up => self.caught_up |= self.flight_covered,
+                    Feed::Down | Feed::Partial => self.polled = true,
+                }
+                self.show(page);
+            }
+            Err(error) => {
+                let wait = if error.is_refusal() {
+                    self.refused = true;
+                    self.loaded = true;
+                    self.show(Page { items: Vec::new(), meta: None });
+                    self.config.refused_retry
+                } else if error.is_transient() {
+                    self.backoff.next_delay().max(error.retry_after().unwrap_or_default())
+                } else {
+                    // An answer that will be the same next time, such as a query that Directus can't read.
+                    self.loaded = true;
+                    self.config.refused_retry
+                };
+                if error.is_transient() {
+                    self.doubt = true;
+                }
+                self.retry_at = Some(now + millis(wait));
+                self.error = Some(error);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis) {
+        self.settle(now);
+    }
+
+    fn show(&mut self, page: Page<Value>) {
+        let changes = self.window.replace(&self.config.key_field, page.items);
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Rows(changes));
+        }
+        if page.meta != self.meta {
+            self.meta.clone_from(&page.meta);
+            self.outputs.push_back(Output::Meta(page.meta));
+        }
+    }
+
+    fn settle(&mut self, now: Millis) {
+        if self.flight.is_none()
+            && self.due().is_some_and(|due| now >= due)
+            && self.retry_at.is_none_or(|retry_at| now >= retry_at)
+        {
+            self.next_read += 1;
+            let read = ReadId(self.next_read);
+            self.flight = Some(read);
+            self.flight_covered = self.feed == Feed::Up;
+            self.doubt = false;
+            self.asked = false;
+            self.retry_at = None;
+            self.outputs.push_back(Output::Read(read));
+        }
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let now = (self.status(), self.error.clone());
+        if now != self.told {
+            self.told = now.clone();
+            self.outputs.push_back(Output::Status(now.0, now.1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! What a live query promises, told as stories.
+
+use serde_json::json;
+
+use super::*;
+
+const SECOND: Millis = 1_000;
+const NOW: Millis = 1_000_000;
+
+fn rows(ids: &[i64]) -> Page<Value> {
+    Page { items: ids.iter().map(|id| json!({ "id": id })).collect(), meta: None }
+}
+
+fn query() -> LiveQuery {
+    LiveQuery::new(LiveConfig::default(), None, NOW)
+}
+
+fn hydrated() -> LiveQuery {
+    LiveQuery::new(LiveConfig::default(), Some(rows(&[1, 2])), NOW)
+}
+
+fn outputs(query: &mut LiveQuery) -> Vec<Output> {
+    std::iter::from_fn(|| query.next_output()).collect()
+}
+
+fn reads(query: &mut LiveQuery) -> Vec<ReadId> {
+    let reads = outputs(query).into_iter().filter_map(|output| match output {
+        Output::Read(read) => Some(read),
+        _ => None,
+    });
+    reads.collect()
+}
+
+#[track_caller]
+fn read(query: &mut LiveQuery) -> ReadId {
+    let reads = reads(query);
+    assert_eq!(reads.len(), 1, "one read was to be made");
+    reads[0]
+}
+
+fn shown(query: &LiveQuery) -> Vec<i64> {
+    query.window().rows().map(|(_, row)| row["id"].as_i64().unwrap()).collect()
+}
+
+fn key(id: i64) -> Key {
+    Key::from(id)
+}
+
+#[test]
+fn nothing_is_read_before_everything_is_announced() {
+    let mut query = hydrated();
+    assert_eq!(reads(&mut query), []);
+    query.feed(NOW, Feed::Up);
+    read(&mut query);
+}
+
+#[test]
+fn one_catch_up_read_and_no_change_if_nothing_changed() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let first = read(&mut query);
+    query.reply(NOW, first, Ok(rows(&[1, 2])));
+    assert_eq!(outputs(&mut query), [Output::Status(LiveStatus::Live, None)]);
+    assert_eq!(query.deadline(), None, "a quiet list asks for nothing");
+}
+
+#[test]
+fn a_hint_while_a_read_is_on_its_way_makes_one_more_and_no_more() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let first = read(&mut query);
+    for id in 0..1_000 {
+        query.hint(NOW, &[key(id)]);
+    }
+    assert_eq!(reads(&mut query), []);
+    query.reply(NOW, first, Ok(rows(&[1])));
+    let second = read(&mut query);
+    query.reply(NOW, second, Ok(rows(&[3])));
+    assert_eq!(reads(&mut query), []);
+    assert_eq!(shown(&query), [3]);
+}
+
+#[test]
+fn a_read_from_before_the_feed_came_up_does_not_make_it_live() {
+    let mut query = query();
+    query.refetch(NOW);
+    let early = read(&mut query);
+    query.feed(NOW, Feed::Up);
+    query.reply(NOW, early, Ok(rows(&[1])));
+    assert_ne!(query.status(), LiveStatus::Live, "what happened before the feed was told by nobody");
+    let second = read(&mut query);
+    query.reply(NOW, second, Ok(rows(&[1, 2])));
+    assert_eq!(query.status(), LiveStatus::Live);
+}
+
+#[test]
+fn a_lost_feed_keeps_the_rows_and_its_return_reads_them_again() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let first = read(&mut query);
+    query.reply(NOW, first, Ok(rows(&[1, 2])));
+    query.feed(NOW, Feed::Down);
+    assert_eq!((query.status(), shown(&query)), (LiveStatus::Stale, vec![1, 2]));
+    query.feed(NOW + SECOND, Feed::Up);
+    let second = read(&mut query);
+    query.reply(NOW + SECOND, second, Ok(rows(&[2, 3])));
+    assert_eq!((query.status(), shown(&query)), (LiveStatus::Live, vec![2, 3]));
+}
+
+#[test]
+fn a_transient_error_keeps_the_rows_and_is_tried_again() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let mut now = NOW;
+    for _ in 0..50 {
+        let number = read(&mut query);
+        query.reply(now, number, Err(Error::network("no")));
+        assert_eq!(shown(&query), [1, 2]);
+        outputs(&mut query);
+        let at = query.deadline().unwrap();
+        assert!(at <= now + 30 * SECOND);
+        now = now.max(at);
+        query.tick(now);
+    }
+    let number = read(&mut query);
+    query.reply(now, number, Ok(rows(&[1, 2])));
+    assert_eq!((query.status(), query.deadline()), (LiveStatus::Live, None));
+}
+
+#[test]
+fn the_server_s_own_wait_is_kept() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    let busy =
+        Error::answer(503, "SERVICE_UNAVAILABLE", "under pressure").with_retry_after(Some(Duration::from_secs(7)));
+    query.reply(NOW, number, Err(busy));
+    query.hint(NOW, &[]);
+    assert_eq!(reads(&mut query), []);
+    assert!(query.deadline().unwrap() >= NOW + 7 * SECOND);
+}
+
+#[test]
+fn a_refusal_is_an_answer_and_the_rows_leave() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Err(Error::answer(403, "FORBIDDEN", "no")));
+    assert_eq!((query.status(), shown(&query)), (LiveStatus::Refused, vec![]));
+    // Given back, they return: at the next event, or by themselves.
+    let at = query.deadline().unwrap();
+    assert!(at <= NOW + 30 * SECOND);
+    query.hint(NOW, &[key(1)]);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[1, 2])));
+    assert_eq!((query.status(), shown(&query)), (LiveStatus::Live, vec![1, 2]));
+}
+
+#[test]
+fn without_rows_and_without_a_socket_it_is_read_all_the_same() {
+    let mut query = query();
+    assert_eq!(query.deadline(), Some(NOW + SECOND));
+    query.tick(NOW + SECOND);
+    let number = read(&mut query);
+    query.reply(NOW + SECOND, number, Ok(rows(&[1])));
+    assert_eq!(query.status(), LiveStatus::Polling);
+    assert_eq!(query.deadline(), Some(NOW + 31 * SECOND), "and again at the stated interval");
+}
+
+#[test]
+fn a_change_of_identity_throws_away_what_is_on_its_way() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let before = read(&mut query);
+    query.invalidate(NOW);
+    let after = read(&mut query);
+    query.reply(NOW, before, Ok(rows(&[666])));
+    assert_eq!(shown(&query), [1, 2]);
+    query.reply(NOW, after, Ok(rows(&[2])));
+    assert_eq!(shown(&query), [2]);
+}
+
+#[test]
+fn hints_about_other_keys_are_nothing_to_a_single_row() {
+    let config = LiveConfig { only_key: Some(key(7)), ..LiveConfig::default() };
+    let mut query = LiveQuery::new(config, None, NOW);
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[7])));
+    query.hint(NOW, &[key(8)]);
+    assert_eq!(reads(&mut query), []);
+    query.hint(NOW, &[key(8), key(7)]);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[7])));
+    query.hint(NOW, &[]);
+    assert_eq!(reads(&mut query).len(), 1, "a hint without keys may be about any row");
+}
+
+#[test]
+fn revalidation_reads_at_its_interval() {
+    let config = LiveConfig { revalidate_every: Some(Duration::from_secs(10)), ..LiveConfig::default() };
+    let mut query = LiveQuery::new(config, Some(rows(&[1])), NOW);
+    query.feed(NOW, Feed::Up);
+    let mut now = NOW;
+    for _ in 0..10 {
+        let number = read(&mut query);
+        query.reply(now, number, Ok(rows(&[1])));
+        assert_eq!(query.deadline(), Some(now + 10 * SECOND));
+        now += 10 * SECOND;
+        query.tick(now);
+    }
+}
+
+#[test]
+fn a_partly_refused_feed_is_polled() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Partial);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[1, 2])));
+    assert_eq!((query.status(), query.deadline()), (LiveStatus::Polling, Some(NOW + 30 * SECOND)));
+    query.hint(NOW, &[key(1)]);
+    assert_eq!(reads(&mut query).len(), 1);
+}

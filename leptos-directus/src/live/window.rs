@@ -1,0 +1,147 @@
+//! The rows that a live query shows, and the difference that a newer read makes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::Value;
+
+use crate::protocol::Key;
+
+/// The rows of a query, in REST's order, each under its key.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    order: Vec<Key>,
+    rows: HashMap<Key, Arc<Value>>,
+}
+
+/// What a newer read changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowChanges {
+    /// All keys in order, if rows entered, left or moved.
+    pub order: Option<Vec<Key>>,
+    /// Rows that are new or not what they were.
+    pub changed: Vec<(Key, Arc<Value>)>,
+    /// Keys of the rows that left.
+    pub removed: Vec<Key>,
+}
+
+impl RowChanges {
+    /// Whether nothing changed at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_none() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl Window {
+    /// Takes over what a read gave and says what that changes.
+    ///
+    /// A key that comes twice counts once (a row is never shown twice). Rows without the key field, as aggregates are, go by
+    /// their place.
+    pub fn replace(&mut self, key_field: &str, rows: Vec<Value>) -> RowChanges {
+        let mut changes = RowChanges::default();
+        let mut order = Vec::with_capacity(rows.len());
+        let mut kept = HashMap::with_capacity(rows.len());
+        for (place, row) in rows.into_iter().enumerate() {
+            let key = row.get(key_field).and_then(Key::from_value).unwrap_or_else(|| Key::from(place.to_string()));
+            if kept.contains_key(&key) {
+                continue;
+            }
+            let row = match self.rows.remove(&key) {
+                Some(known) if *known == row => known,
+                _ => {
+                    let row = Arc::new(row);
+                    changes.changed.push((key.clone(), Arc::clone(&row)));
+                    row
+                }
+            };
+            kept.insert(key.clone(), row);
+            order.push(key);
+        }
+        changes.removed = self.order.iter().filter(|key| self.rows.contains_key(*key)).cloned().collect();
+        if order != self.order {
+            changes.order = Some(order.clone());
+        }
+        self.order = order;
+        self.rows = kept;
+        changes
+    }
+
+    /// The rows in order.
+    pub fn rows(&self) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+        self.order.iter().filter_map(|key| self.rows.get_key_value(key))
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keys(keys: &[&str]) -> Vec<Key> {
+        keys.iter().map(|key| Key::from(*key)).collect()
+    }
+
+    #[track_caller]
+    fn check(before: Value, after: Value, order: Option<&[&str]>, changed: &[&str], removed: &[&str]) {
+        let list = |value: Value| value.as_array().unwrap().clone();
+        let mut window = Window::default();
+        window.replace("id", list(before));
+        let changes = window.replace("id", list(after.clone()));
+        assert_eq!(changes.order, order.map(keys));
+        assert_eq!(changes.changed.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), keys(changed));
+        assert_eq!(changes.removed, keys(removed));
+        let shown: Vec<_> = window.rows().map(|(_, row)| (**row).clone()).collect();
+        assert_eq!(shown, list(after));
+    }
+
+    #[test]
+    fn the_same_rows_change_nothing() {
+        check(json!([{"id": 1, "a": 1}, {"id": 2}]), json!([{"id": 1, "a": 1}, {"id": 2}]), None, &[], &[]);
+    }
+
+    #[test]
+    fn one_changed_row_is_one_change_and_no_new_order() {
+        check(json!([{"id": 1, "a": 1}, {"id": 2}]), json!([{"id": 1, "a": 2}, {"id": 2}]), None, &["1"], &[]);
+    }
+
+    #[test]
+    fn a_row_that_left_and_one_that_entered() {
+        check(json!([{"id": 1}, {"id": 2}]), json!([{"id": 2}, {"id": 3}]), Some(&["2", "3"]), &["3"], &["1"]);
+    }
+
+    #[test]
+    fn a_row_that_only_moved_is_not_a_changed_row() {
+        check(json!([{"id": 1}, {"id": 2}]), json!([{"id": 2}, {"id": 1}]), Some(&["2", "1"]), &[], &[]);
+    }
+
+    #[test]
+    fn text_keys_and_number_keys_are_told_by_their_text() {
+        check(json!([{"id": "7"}]), json!([{"id": 7}]), None, &["7"], &[]);
+    }
+
+    #[test]
+    fn rows_without_a_key_go_by_their_place() {
+        check(json!([{"count": 1}]), json!([{"count": 2}]), None, &["0"], &[]);
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_shown_once() {
+        let mut window = Window::default();
+        let changes = window.replace("id", vec![json!({"id": 1}), json!({"id": 1}), json!({"id": 2})]);
+        assert_eq!(changes.order, Some(keys(&["1", "2"])));
+        assert_eq!(window.len(), 2);
+    }
+}

@@ -1,0 +1,299 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value, json};
+
+use super::{ErrorCode, Key, Secret, StringOrNumber, client::EventKind};
+
+/// A frame from Directus to a client.
+///
+/// `uid` is text here, whatever it was on the wire: Directus itself writes a numeric `uid` as a number in errors and as
+/// a string in events.
+///
+/// ```
+/// # use leptos_directus::protocol::{Key, ServerMessage, SubscriptionEvent};
+/// let frame = r#"{"type":"subscription","event":"delete","data":["7"],"uid":"front"}"#;
+/// let ServerMessage::Subscription(frame) = serde_json::from_str(frame).unwrap() else { unreachable!() };
+/// assert_eq!(frame.event, SubscriptionEvent::Delete);
+/// assert_eq!(frame.keys(), [Key::from(7)]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ServerMessage {
+    /// An `auth` frame was accepted.
+    Auth {
+        /// The `uid` of the `auth` frame.
+        uid: Option<String>,
+        /// What to log in with next; there after e-mail and password, and after a refresh token.
+        refresh_token: Option<Secret>,
+    },
+    /// An acknowledgement or an event of a subscription.
+    Subscription(SubscriptionFrame),
+    /// The answer to an `items` frame.
+    Items(ItemsFrame),
+    /// Directus wants a sign of life.
+    Ping {
+        /// Directus sends none.
+        uid: Option<String>,
+    },
+    /// The answer to a `ping`.
+    Pong {
+        /// The `uid` of the `ping`.
+        uid: Option<String>,
+    },
+    /// Something was refused or went wrong; a connection mostly stays open.
+    Error(ErrorFrame),
+    /// A message of a kind that this crate does not know: to be reported and skipped.
+    Unknown {
+        /// Its `type`.
+        kind: String,
+        /// The whole of it.
+        raw: Value,
+    },
+}
+
+/// What a [`SubscriptionFrame`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubscriptionEvent {
+    /// The subscription is there.
+    Init,
+    /// Rows were made.
+    Create,
+    /// Rows were changed, or started to match the filter.
+    Update,
+    /// Rows were removed.
+    Delete,
+    /// The subscription is gone, as asked.
+    Unsubscribe,
+}
+
+impl SubscriptionEvent {
+    /// As Directus writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Create => EventKind::Create.as_str(),
+            Self::Update => EventKind::Update.as_str(),
+            Self::Delete => EventKind::Delete.as_str(),
+            Self::Unsubscribe => "unsubscribe",
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "init" => Some(Self::Init),
+            "unsubscribe" => Some(Self::Unsubscribe),
+            other => EventKind::from_text(other).map(Self::from),
+        }
+    }
+}
+
+impl From<EventKind> for SubscriptionEvent {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Create => Self::Create,
+            EventKind::Update => Self::Update,
+            EventKind::Delete => Self::Delete,
+        }
+    }
+}
+
+/// An acknowledgement or an event of a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubscriptionFrame {
+    /// What it says.
+    pub event: SubscriptionEvent,
+    /// Which subscription.
+    pub uid: Option<String>,
+    /// Rows or keys as they came: an array, or one alone in an `item` subscription. `init` of a subscription to one
+    /// kind of event has none.
+    pub data: Option<Value>,
+    /// The counts that the query's `meta` asked for.
+    pub meta: Option<Value>,
+}
+
+impl SubscriptionFrame {
+    /// The rows that `init`, `create` and `update` carry, in their order. Empty for `delete`: see [`keys`](Self::keys).
+    pub fn rows(&self) -> Vec<Value> {
+        match &self.data {
+            Some(Value::Array(rows)) => rows.iter().filter(|row| row.is_object()).cloned().collect(),
+            Some(row @ Value::Object(_)) => vec![row.clone()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The keys that `delete` carries, of every row that was removed from the collection. Empty for other events, whose
+    /// rows carry their keys themselves.
+    pub fn keys(&self) -> Vec<Key> {
+        if self.event != SubscriptionEvent::Delete {
+            return Vec::new();
+        }
+        match &self.data {
+            Some(Value::Array(keys)) => keys.iter().filter_map(Key::from_value).collect(),
+            Some(key) => Key::from_value(key).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// The answer to an `items` frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemsFrame {
+    /// An object, an array of objects, a key or an array of keys, after what was asked.
+    pub data: Value,
+    /// The counts that the query's `meta` asked for.
+    pub meta: Option<Value>,
+    /// The `uid` of the question.
+    pub uid: Option<String>,
+}
+
+impl ItemsFrame {
+    /// The rows: those of an array, or the one object.
+    pub fn into_rows(self) -> Vec<Value> {
+        match self.data {
+            Value::Array(rows) => rows,
+            row @ Value::Object(_) => vec![row],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A frame with `status: "error"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorFrame {
+    /// Its `type`: `server`, `auth`, `subscribe`, `unsubscribe` or `items`.
+    pub kind: String,
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// What went wrong, in Directus's words.
+    pub message: String,
+    /// The `uid` of the question. Not always there: never where the question could not be read, and in 11.17.4 not
+    /// even where a subscription's query was refused.
+    pub uid: Option<String>,
+}
+
+impl ServerMessage {
+    /// The message that a JSON value is.
+    pub(super) fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Object(members) = &value else { return Err("not an object".to_owned()) };
+        let Some(kind) = members.get("type").and_then(Value::as_str) else { return Err("no `type`".to_owned()) };
+        let status = members.get("status").and_then(Value::as_str);
+        if status == Some("error") {
+            return ErrorFrame::from_members(kind, members).map(Self::Error);
+        }
+        Ok(match kind {
+            "auth" if status == Some("ok") => Self::Auth {
+                uid: uid(members),
+                refresh_token: members.get("refresh_token").and_then(Value::as_str).map(Secret::from),
+            },
+            // Not `Unknown`, which shows all of itself: there may be credentials in it.
+            "auth" => return Err("`status` is neither `ok` nor `error`".to_owned()),
+            "ping" => Self::Ping { uid: uid(members) },
+            "pong" => Self::Pong { uid: uid(members) },
+            "subscription" => {
+                match members.get("event").and_then(Value::as_str).and_then(SubscriptionEvent::from_text) {
+                    Some(event) => {
+                        let uid = uid(members);
+                        let mut members = into_members(value);
+                        Self::Subscription(SubscriptionFrame {
+                            event,
+                            uid,
+                            data: members.remove("data").filter(|data| !data.is_null()),
+                            meta: members.remove("meta").filter(|meta| !meta.is_null()),
+                        })
+                    }
+                    None => Self::Unknown { kind: kind.to_owned(), raw: value },
+                }
+            }
+            "items" => {
+                let uid = uid(members);
+                let mut members = into_members(value);
+                Self::Items(ItemsFrame {
+                    data: members.remove("data").unwrap_or_default(),
+                    meta: members.remove("meta").filter(|meta| !meta.is_null()),
+                    uid,
+                })
+            }
+            _ => Self::Unknown { kind: kind.to_owned(), raw: value },
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        let (mut value, uid) = match self {
+            Self::Auth { uid, refresh_token } => {
+                let mut value = json!({"type": "auth", "status": "ok"});
+                if let Some(token) = refresh_token {
+                    value["refresh_token"] = token.expose().into();
+                }
+                (value, uid)
+            }
+            Self::Subscription(frame) => {
+                let mut value = json!({"type": "subscription", "event": frame.event.as_str()});
+                if let Some(data) = &frame.data {
+                    value["data"] = data.clone();
+                }
+                if let Some(meta) = &frame.meta {
+                    value["meta"] = meta.clone();
+                }
+                (value, &frame.uid)
+            }
+            Self::Items(frame) => {
+                let mut value = json!({"type": "items", "data": frame.data});
+                if let Some(meta) = &frame.meta {
+                    value["meta"] = meta.clone();
+                }
+                (value, &frame.uid)
+            }
+            Self::Ping { uid } => (json!({"type": "ping"}), uid),
+            Self::Pong { uid } => (json!({"type": "pong"}), uid),
+            Self::Error(frame) => (
+                json!({
+                    "type": frame.kind,
+                    "status": "error",
+                    "error": {"code": frame.code.as_str(), "message": frame.message},
+                }),
+                &frame.uid,
+            ),
+            Self::Unknown { raw, .. } => (raw.clone(), &None),
+        };
+        if let Some(uid) = uid {
+            value["uid"] = uid.as_str().into();
+        }
+        value
+    }
+}
+
+impl ErrorFrame {
+    fn from_members(kind: &str, members: &Map<String, Value>) -> Result<Self, String> {
+        let error = members.get("error");
+        let text = |name: &str| error.and_then(|error| error.get(name)).and_then(Value::as_str);
+        Ok(Self {
+            kind: kind.to_owned(),
+            code: text("code").ok_or("an error without `error.code`")?.into(),
+            message: text("message").unwrap_or_default().to_owned(),
+            uid: uid(members),
+        })
+    }
+}
+
+fn uid(members: &Map<String, Value>) -> Option<String> {
+    let uid = StringOrNumber::from_value(members.get("uid")?.clone())?;
+    Some(uid.as_str().to_owned())
+}
+
+fn into_members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+impl Serialize for ServerMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerMessage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,232 @@
+//! Directus over HTTP: reads and writes of items, and login.
+//!
+//! In the browser every request goes to the page's own server, which passes it on (`/directus`); the session cookie is the
+//! browser's business. On the server the visitor's session is sent to Directus directly. [`Rest`] holds that difference.
+
+mod items;
+mod visitor;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+pub use items::Items;
+pub(crate) use items::with_fields_of;
+pub use visitor::Visitor;
+
+use crate::{
+    error::Error,
+    protocol::{ErrorBody, Query, collection_path},
+    transport::{Credentials, HttpClient, HttpRequest, HttpResponse},
+};
+
+/// How long a read or a write may take before it is given up.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the first load may hold up a page that the server renders.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The rows of a query, and the counts that it asked for with `meta`.
+///
+/// # Example
+/// ```
+/// use leptos_directus::Page;
+///
+/// let page = Page { items: vec!["a", "b"], meta: None };
+/// assert_eq!(page.items.len(), 2);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows, in REST's order.
+    pub items: Vec<T>,
+    /// `total_count` and `filter_count`, if the query asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Value>,
+}
+
+/// What a Directus answer holds when all is well.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    data: Value,
+    meta: Option<Value>,
+}
+
+/// Requests to one Directus for one visitor. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    http: HttpClient,
+    /// `/directus` in the browser, `https://cms.example` elsewhere; no slash at the end.
+    base: Arc<str>,
+    credentials: Credentials,
+    /// Directus knows the visitor's session no longer: reads go on without it, as the public role (a stale cookie must not
+    /// keep a visitor from public data).
+    session_ended: Arc<AtomicBool>,
+    timeout: Duration,
+}
+
+impl Rest {
+    pub(crate) fn new(http: HttpClient, base: &str, credentials: Credentials) -> Self {
+        Self {
+            http,
+            base: base.trim_end_matches('/').into(),
+            credentials,
+            session_ended: Arc::default(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// With the shorter patience of somebody who renders a page.
+    pub(crate) fn for_rendering(mut self) -> Self {
+        self.timeout = RENDER_TIMEOUT;
+        self
+    }
+
+    pub(crate) fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// One request, whatever its status.
+    async fn send(&self, method: &'static str, path: &str, body: Option<String>) -> Result<HttpResponse, Error> {
+        let mut request = HttpRequest {
+            method,
+            url: format!("{}{path}", self.base),
+            body,
+            credentials: self.credentials.clone(),
+            timeout: self.timeout,
+        };
+        let has_session = matches!(self.credentials, Credentials::Session(..));
+        if has_session && self.session_ended.load(Ordering::Relaxed) {
+            request.credentials = Credentials::Ambient;
+        }
+        let is_read = matches!(method, "GET" | "SEARCH");
+        let response = self.http.send(request.clone()).await?;
+        if response.status == 401 && is_read && matches!(request.credentials, Credentials::Session(..)) {
+            self.session_ended.store(true, Ordering::Relaxed);
+            request.credentials = Credentials::Ambient;
+            return self.http.send(request).await;
+        }
+        Ok(response)
+    }
+
+    /// One request; `data` and `meta` of its answer. `what` is for the error: "reading `posts`".
+    pub(crate) async fn request(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+        what: &str,
+    ) -> Result<(Value, Option<Value>), Error> {
+        let response = self.send(method, path, body.map(Value::to_string)).await?;
+        if (200..300).contains(&response.status) {
+            if response.body.is_empty() {
+                return Ok((Value::Null, None));
+            }
+            let envelope: Envelope = serde_json::from_str(&response.body)
+                .map_err(|_| Error::decode(format!("{what}: the answer is not one of Directus's")))?;
+            return Ok((envelope.data, envelope.meta));
+        }
+        Err(refused(&response, what))
+    }
+
+    /// `GET`, or `SEARCH` where the query is too long for an address.
+    async fn query(&self, path: &str, query: &Query, what: &str) -> Result<(Value, Option<Value>), Error> {
+        if query.fits_url() {
+            let text = query.to_query_string();
+            let path = if text.is_empty() { path.to_owned() } else { format!("{path}?{text}") };
+            self.request("GET", &path, None, what).await
+        } else {
+            self.request("SEARCH", path, Some(&query.to_search_body()), what).await
+        }
+    }
+
+    /// The rows of a query. A singleton is one row.
+    pub(crate) async fn read_page(&self, collection: &str, query: &Query) -> Result<Page<Value>, Error> {
+        let what = format!("reading `{collection}`");
+        let (data, meta) = self.query(&collection_path(collection), query, &what).await?;
+        let items = match data {
+            Value::Array(rows) => rows,
+            Value::Null => Vec::new(),
+            row => vec![row],
+        };
+        Ok(Page { items, meta })
+    }
+
+    pub(crate) async fn login(&self, email: &str, password: &str) -> Result<(), Error> {
+        let body = json!({ "email": email, "password": password, "mode": "session" });
+        self.request("POST", "/auth/login", Some(&body), "login").await.map(drop)
+    }
+
+    pub(crate) async fn logout(&self) -> Result<(), Error> {
+        self.request("POST", "/auth/logout", Some(&json!({ "mode": "session" })), "logout").await.map(drop)
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &Query, what: &str) -> Result<T, Error> {
+        let (data, _) = self.query(path, query, what).await?;
+        decode(data, what)
+    }
+}
+
+fn refused(response: &HttpResponse, what: &str) -> Error {
+    let told = ErrorBody::parse(&response.body).and_then(|body| body.errors.into_iter().next());
+    let (code, message) = match told {
+        Some(error) => (error.code.as_str().to_owned(), error.message),
+        None => (format!("HTTP_{}", response.status), format!("the server answered with status {}", response.status)),
+    };
+    Error::answer(response.status, code, format!("{what}: {message}")).with_retry_after(response.retry_after)
+}
+
+/// Reads a value as `T`; the error names the field.
+pub(crate) fn decode<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        // A `.` is all that is said of a row that fails as a whole: a field that is missing is named by the text.
+        let place = if path == "." { String::new() } else { format!("field `{path}`: ") };
+        Error::decode(format!("{what}: {place}{}", error.into_inner()))
+    })
+}
+
+/// The error of an upgrade that was refused, from the proxy's answer (the same for the upgrade and for the plain request).
+pub(crate) fn refused_upgrade(status: u16, body: &str) -> Error {
+    #[derive(Deserialize)]
+    struct Probe {
+        #[serde(default)]
+        admitted: bool,
+        status: Option<u16>,
+        code: Option<String>,
+        message: Option<String>,
+    }
+    match serde_json::from_str::<Probe>(body) {
+        Ok(Probe { admitted: true, .. }) => Error::network(
+            "the WebSocket did not open, though the server would let it in: something on the way blocks it",
+        ),
+        Ok(Probe { status: told, code: Some(code), message: Some(message), .. }) => {
+            Error::answer(told.unwrap_or(status), code, message)
+        }
+        _ => match status {
+            401 => Error::answer(status, "AUTH_REQUIRED", "Directus asks for a login before it opens a WebSocket"),
+            403 => Error::answer(status, "FORBIDDEN", "the WebSocket was refused: its origin, or too many connections"),
+            404 => Error::answer(
+                status,
+                "ROUTE_NOT_FOUND",
+                "there is no WebSocket at this address: is WEBSOCKETS_ENABLED=true set in Directus?",
+            ),
+            _ => Error::answer(
+                status,
+                format!("HTTP_{status}"),
+                format!("the WebSocket was refused with status {status}"),
+            ),
+        },
+    }
+}

@@ -1,0 +1,29 @@
+//! Whom the server reads for.
+
+use crate::{
+    protocol::Secret,
+    rest::Rest,
+    transport::{Credentials, HttpClient},
+};
+
+/// The visitor of one request, as the server knows them: where Directus is, and their session, if they have one.
+///
+/// `leptos_directus::server::DirectusServer::provide_context` puts it into the context of each request, and
+/// [`use_directus`](crate::use_directus) finds it there, in components and in `#[server]` functions alike.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    rest: Rest,
+}
+
+impl Visitor {
+    /// Reads from `upstream` (`https://cms.example`, no slash at the end), with the value of the visitor's session cookie.
+    #[must_use]
+    pub fn new(http: HttpClient, upstream: &str, session: Option<(String, Secret)>) -> Self {
+        let credentials = session.map_or(Credentials::Ambient, |(name, value)| Credentials::Session(name, value));
+        Self { rest: Rest::new(http, upstream, credentials) }
+    }
+
+    pub(crate) fn rest(&self) -> Rest {
+        self.rest.clone()
+    }
+}

@@ -1,0 +1,227 @@
+//! The browser: gloo-net for HTTP and the socket.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    time::Duration,
+};
+
+use futures::{
+    Sink, StreamExt,
+    channel::mpsc::{self, UnboundedReceiver},
+    future::{Either, select},
+};
+use gloo_events::EventListener;
+use gloo_net::{
+    http::{Method, RequestBuilder},
+    websocket::{Message, State, WebSocketError, futures::WebSocket},
+};
+use gloo_timers::future::TimeoutFuture;
+use send_wrapper::SendWrapper;
+use wasm_bindgen::JsValue;
+use web_sys::{AbortController, AbortSignal, RequestCredentials, VisibilityState};
+
+use super::{HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, retry_after, unreachable_error};
+use crate::{
+    connection::{Millis, Wake},
+    error::Error,
+    rest::refused_upgrade,
+};
+
+/// Makes HTTP requests with `fetch`, and with the cookies of the page's own origin.
+#[derive(Clone, Debug, Default)]
+pub struct HttpClient;
+
+/// Ends the request when nobody waits for it any more.
+struct Abort(Option<AbortController>);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
+impl HttpClient {
+    pub(crate) fn send(
+        &self,
+        request: HttpRequest,
+    ) -> impl Future<Output = Result<HttpResponse, Error>> + Send + 'static {
+        // One thread: nothing is ever sent anywhere, but Leptos's resources ask for `Send`.
+        SendWrapper::new(async move {
+            let timeout = request.timeout;
+            let mut abort = Abort(AbortController::new().ok());
+            let work = std::pin::pin!(fetch(request, abort.0.as_ref().map(AbortController::signal)));
+            match select(work, std::pin::pin!(sleep(timeout))).await {
+                Either::Left((result, _)) => {
+                    abort.0 = None;
+                    result
+                }
+                Either::Right(_) => Err(Error::timeout("the request to Directus")),
+            }
+        })
+    }
+}
+
+async fn fetch(request: HttpRequest, abort: Option<AbortSignal>) -> Result<HttpResponse, Error> {
+    let unusable = |_| Error::usage("the browser does not accept this request");
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| Error::usage(format!("`{}` is no HTTP method", request.method)))?;
+    let builder = RequestBuilder::new(&request.url)
+        .method(method)
+        .credentials(RequestCredentials::SameOrigin)
+        .abort_signal(abort.as_ref());
+    let request = match request.body {
+        Some(body) => builder.header("content-type", "application/json").body(body).map_err(unusable)?,
+        None => builder.build().map_err(unusable)?,
+    };
+    let response = request.send().await.map_err(|_| unreachable_error())?;
+    let wait = retry_after(response.headers().get("retry-after").as_deref());
+    let status = response.status();
+    let body = response.text().await.map_err(|_| unreachable_error())?;
+    Ok(HttpResponse { status, retry_after: wait, body })
+}
+
+/// An open socket; dropping it closes it.
+pub(crate) struct Socket(WebSocket);
+
+impl Socket {
+    pub(crate) async fn open(http: HttpClient, target: SocketTarget) -> Result<Self, Error> {
+        let url = absolute(&target.url)?;
+        let mut socket = WebSocket::open(&url)
+            .map_err(|_| Error::usage("the browser does not accept the address of Directus's WebSocket"))?;
+        // Ready as soon as the socket is no longer connecting, whatever became of it.
+        let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
+        if matches!(socket.state(), State::Open) {
+            return Ok(Self(socket));
+        }
+        // A refused upgrade shows a browser no more than 1006: a plain request goes through the same admission and can say why.
+        let probe = HttpRequest {
+            method: "GET",
+            url: target.url,
+            body: None,
+            credentials: target.credentials,
+            timeout: Duration::from_secs(10),
+        };
+        match http.send(probe).await {
+            Ok(response) => {
+                Err(refused_upgrade(response.status, &response.body).with_retry_after(response.retry_after))
+            }
+            Err(_) => Err(Error::network("the server can't be reached")),
+        }
+    }
+
+    pub(crate) fn send(&mut self, text: String) {
+        // A socket that has ended says so through `next`.
+        let _ = Pin::new(&mut self.0).start_send(Message::Text(text));
+    }
+
+    pub(crate) async fn next(&mut self) -> SocketEvent {
+        loop {
+            return match self.0.next().await {
+                Some(Ok(Message::Text(text))) => SocketEvent::Text(text),
+                Some(Ok(Message::Bytes(bytes))) => {
+                    String::from_utf8(bytes).map_or(SocketEvent::Unreadable, SocketEvent::Text)
+                }
+                Some(Err(WebSocketError::ConnectionClose(event))) => {
+                    SocketEvent::Closed(close_reason(event.code, &event.reason))
+                }
+                // The close event that follows says more.
+                Some(Err(_)) => continue,
+                None => SocketEvent::Closed(close_reason(1006, "")),
+            };
+        }
+    }
+}
+
+/// `/directus-ws` as a socket's address on the page's own origin.
+fn absolute(url: &str) -> Result<String, Error> {
+    if !url.starts_with('/') {
+        return Ok(url.to_owned());
+    }
+    let place = || -> Result<String, JsValue> {
+        let location = web_sys::window().ok_or(JsValue::NULL)?.location();
+        let scheme = if location.protocol()? == "https:" { "wss" } else { "ws" };
+        Ok(format!("{scheme}://{}{url}", location.host()?))
+    };
+    place().map_err(|_| Error::usage("this page has no address that a WebSocket could be opened at"))
+}
+
+/// What the browser tells of the network and of the page's being seen; listeners go when this goes.
+pub(crate) struct WakeEvents {
+    _listeners: Vec<EventListener>,
+    events: UnboundedReceiver<Wake>,
+}
+
+impl WakeEvents {
+    pub(crate) fn listen() -> Self {
+        let (sender, events) = mpsc::unbounded();
+        let mut listeners = Vec::new();
+        if let Some(window) = web_sys::window() {
+            for (name, wake) in [("online", Wake::Online), ("offline", Wake::Offline)] {
+                let sender = sender.clone();
+                listeners.push(EventListener::new(&window, name, move |_| {
+                    let _ = sender.unbounded_send(wake);
+                }));
+            }
+            let hidden_at = Rc::new(Cell::new(None::<Millis>));
+            if let Some(document) = window.document() {
+                let (sender, hidden_at, page) = (sender.clone(), Rc::clone(&hidden_at), document.clone());
+                listeners.push(EventListener::new(&document, "visibilitychange", move |_| {
+                    if page.visibility_state() == VisibilityState::Hidden {
+                        hidden_at.set(Some(now()));
+                    } else if let Some(since) = hidden_at.take() {
+                        let hidden = Duration::from_millis(now().saturating_sub(since));
+                        let _ = sender.unbounded_send(Wake::Visible { hidden });
+                    }
+                }));
+            }
+            // Back from the back/forward cache: the page slept, its timers too, and its socket is gone.
+            listeners.push(EventListener::new(&window, "pageshow", move |_| {
+                let hidden =
+                    hidden_at.take().map_or(Duration::ZERO, |since| Duration::from_millis(now().saturating_sub(since)));
+                let _ = sender.unbounded_send(Wake::Visible { hidden });
+            }));
+        }
+        Self { _listeners: listeners, events }
+    }
+
+    pub(crate) async fn next(&mut self) -> Wake {
+        match self.events.next().await {
+            Some(wake) => wake,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+pub(crate) fn is_browser() -> bool {
+    true
+}
+
+/// `performance.now()`, where there is one.
+pub(crate) fn now() -> Millis {
+    let millis = web_sys::window()
+        .and_then(|window| window.performance())
+        .map_or_else(js_sys::Date::now, |performance| performance.now());
+    // A positive number of milliseconds, far below what would not fit.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
+    let millis = millis as Millis;
+    millis
+}
+
+pub(crate) fn seed() -> u64 {
+    js_sys::Math::random().to_bits()
+}
+
+pub(crate) async fn sleep(duration: Duration) {
+    // The browser's own limit is 2^31 - 1 milliseconds; who waits longer is woken early and looks at the clock.
+    let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs());
+    TimeoutFuture::new(millis).await;
+}
+
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    wasm_bindgen_futures::spawn_local(task);
+}

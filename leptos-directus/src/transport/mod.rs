@@ -1,0 +1,95 @@
+//! The platform: sockets, HTTP, clock and tasks, once for the browser and once for everything else.
+//!
+//! Each file has the same signatures; this is the only place that chooses. Without the features `native` and `ssr` there is
+//! no network outside a browser, and `absent` says so.
+
+use std::time::Duration;
+
+use crate::{error::Error, protocol::Secret};
+
+#[cfg(all(not(target_arch = "wasm32"), not(feature = "native")))]
+#[path = "absent.rs"]
+mod platform;
+#[cfg(target_arch = "wasm32")]
+#[path = "browser.rs"]
+mod platform;
+#[cfg(all(not(target_arch = "wasm32"), feature = "native"))]
+#[path = "native.rs"]
+mod platform;
+
+pub(crate) use platform::HttpClient;
+pub(crate) use platform::{Socket, WakeEvents, is_browser, now, seed, sleep, spawn};
+
+/// With what a request or a socket says who it is for.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Credentials {
+    /// What the browser adds by itself: the cookies of the page's own origin.
+    #[default]
+    Ambient,
+    /// A static token or an access token.
+    Token(Secret),
+    /// The visitor's session cookie, by name and value.
+    Session(String, Secret),
+}
+
+/// One HTTP request to Directus or to the proxy before it.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpRequest {
+    pub(crate) method: &'static str,
+    pub(crate) url: String,
+    pub(crate) body: Option<String>,
+    pub(crate) credentials: Credentials,
+    pub(crate) timeout: Duration,
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpResponse {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: String,
+}
+
+/// Where a socket goes.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketTarget {
+    pub(crate) url: String,
+    pub(crate) credentials: Credentials,
+}
+
+/// What a socket reports.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SocketEvent {
+    /// A text frame, or a binary one that holds text.
+    Text(String),
+    /// A frame that is not text.
+    Unreadable,
+    /// It is over; one sentence says how.
+    Closed(String),
+}
+
+/// `Retry-After` in seconds, as Directus gives it.
+pub(crate) fn retry_after(header: Option<&str>) -> Option<Duration> {
+    header.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs)
+}
+
+/// What a close code means to people.
+pub(crate) fn close_reason(code: u16, reason: &str) -> String {
+    let meaning = match code {
+        1000 => "closed",
+        1001 => "the server is going away",
+        1005 => "closed without a reason",
+        1006 => "the connection was lost",
+        1009 => "a message was too long",
+        1011 => "the server had a problem",
+        1012 => "the server restarts",
+        1013 => "the server is overloaded",
+        _ => "closed by the other side",
+    };
+    if reason.is_empty() { format!("{meaning} ({code})") } else { format!("{meaning} ({code}: {reason})") }
+}
+
+/// The error for an HTTP request that nobody answered.
+pub(crate) fn unreachable_error() -> Error {
+    Error::network("Directus can't be reached")
+}

@@ -1,0 +1,125 @@
+//! A real Directus, and collections of one's own in it.
+//!
+//! `cargo xtask test directus` starts one and names it in the environment. By hand: `DIRECTUS_TEST_URL` (mode `public`) and
+//! `DIRECTUS_TEST_ADMIN_TOKEN`.
+
+// Each test file that shares this module uses its own part of it.
+#![allow(dead_code, reason = "see above")]
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: `cargo xtask test directus` starts a Directus and sets it"))
+}
+
+/// Longer than anything here takes on a busy machine, and short enough to end a test that hangs.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Directus as the administrator.
+#[derive(Clone)]
+pub struct Admin {
+    client: reqwest::Client,
+    pub url: String,
+    pub token: String,
+}
+
+impl Admin {
+    pub fn new() -> Self {
+        // Whoever comes second finds the same provider there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            url: variable("DIRECTUS_TEST_URL"),
+            token: variable("DIRECTUS_TEST_ADMIN_TOKEN"),
+        }
+    }
+
+    /// One request; its status and body.
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.expect("Directus answers");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("Directus answers whole");
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// One request that has to work; `data` of its body.
+    pub async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, mut answer) = self.send(method, path, body.clone()).await;
+        assert!(status < 300, "{method} {path} {body:?}: {status} {answer}");
+        answer["data"].take()
+    }
+
+    /// What REST returns for a query now.
+    pub async fn read(&self, collection: &str, query: &Value) -> Vec<Value> {
+        let data = self.ok("SEARCH", &format!("/items/{collection}"), Some(json!({ "query": query }))).await;
+        data.as_array().cloned().unwrap_or_else(|| vec![data])
+    }
+
+    /// A collection of this name and these fields, gone when the test's Directus is. The public role may read it.
+    pub async fn collection(&self, stem: &str, key: Value, fields: Vec<Value>) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{stem}_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut all = vec![key];
+        all.extend(fields);
+        self.ok("POST", "/collections", Some(json!({ "collection": name, "schema": {}, "meta": {}, "fields": all })))
+            .await;
+        let policies = self.ok("GET", "/policies?limit=-1", None).await;
+        let public = policies.as_array().unwrap().iter().find(|policy| policy["name"] == "$t:public_label");
+        let permission = json!({
+            "policy": public.expect("there is a public policy")["id"],
+            "collection": name, "action": "read", "fields": ["*"], "permissions": {}, "validation": {},
+        });
+        self.ok("POST", "/permissions", Some(permission)).await;
+        name
+    }
+}
+
+/// An integer key that counts by itself.
+pub fn counting_key() -> Value {
+    json!({ "field": "id", "type": "integer", "meta": {}, "schema": { "is_primary_key": true, "has_auto_increment": true } })
+}
+
+pub fn field(name: &str, kind: &str) -> Value {
+    json!({ "field": name, "type": kind, "meta": {}, "schema": {} })
+}
+
+/// Waits until `probe` gives something, and says what it last saw if it never does.
+#[track_caller]
+pub fn eventually<T, Seen: Debug, F: Future<Output = Result<T, Seen>>>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+) -> impl Future<Output = T> {
+    let place = std::panic::Location::caller();
+    let what = what.to_owned();
+    async move {
+        let mut last = None;
+        let poll = async {
+            let mut interval = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                interval.tick().await;
+                match probe().await {
+                    Ok(found) => break found,
+                    Err(seen) => last = Some(seen),
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, poll).await {
+            Ok(found) => found,
+            Err(_) => panic!("{place}: waited {PATIENCE:?} for {what}; last seen: {last:?}"),
+        }
+    }
+}

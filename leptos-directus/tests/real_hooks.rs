@@ -1,0 +1,375 @@
+//! The hooks, natively under an `Owner`, on a real Directus.
+#![cfg(feature = "native")]
+
+mod real;
+
+use any_spawner::Executor;
+use futures::StreamExt;
+use leptos::prelude::*;
+use leptos_directus::{
+    ConnectionStatus, Directus, Filter, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
+    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_realtime_collection,
+    use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
+};
+use real::{Admin, counting_key, eventually, field};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Post {
+    title: String,
+}
+
+struct Page {
+    admin: Admin,
+    posts: String,
+    owner: Owner,
+    directus: Directus,
+}
+
+impl Page {
+    async fn open() -> Self {
+        // Whoever comes second finds the executor there.
+        let _ = Executor::init_tokio();
+        let admin = Admin::new();
+        let fields = vec![field("title", "string"), field("status", "string"), field("views", "integer")];
+        let posts = admin.collection("hooks", counting_key(), fields).await;
+        let owner = Owner::new();
+        owner.set();
+        let options = NativeOptions::new(&admin.url).token(&admin.token).linger(Duration::from_millis(20));
+        let directus = Directus::native(options);
+        directus.provide();
+        Self { admin, posts, owner, directus }
+    }
+
+    async fn create(&self, title: &str, status: &str) -> i64 {
+        let row = json!({ "title": title, "status": status });
+        self.admin.ok("POST", &format!("/items/{}", self.posts), Some(row)).await["id"].as_i64().unwrap()
+    }
+
+    async fn update(&self, id: i64, patch: Value) {
+        self.admin.ok("PATCH", &format!("/items/{}/{id}", self.posts), Some(patch)).await;
+    }
+
+    async fn delete(&self, id: i64) {
+        self.admin.ok("DELETE", &format!("/items/{}/{id}", self.posts), None).await;
+    }
+
+    async fn nothing_is_left(&self) {
+        eventually("nothing to be left behind", async || {
+            let counts = self.directus.counts().await;
+            if counts == Counts::default() { Ok(()) } else { Err(counts) }
+        })
+        .await;
+    }
+}
+
+#[track_caller]
+fn shows(what: &str, signal: Signal<Vec<Post>>, titles: &[&str]) -> impl Future<Output = ()> {
+    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+    eventually(what, move || {
+        let shown: Vec<String> = signal.get_untracked().into_iter().map(|post| post.title).collect();
+        std::future::ready(if shown == titles { Ok(()) } else { Err(shown) })
+    })
+}
+
+#[tokio::test]
+async fn a_list_follows_rows_that_enter_change_move_and_leave() {
+    let page = Page::open().await;
+    let first = page.create("one", "published").await;
+    let draft = page.create("two", "draft").await;
+    let query = Query::new().filter(Filter::field("status").eq("published")).sort("-title").limit(2);
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    shows("the first rows", posts.items(), &["one"]).await;
+    page.update(draft, json!({ "status": "published" })).await;
+    shows("a row that enters by an update", posts.items(), &["two", "one"]).await;
+    page.create("three", "published").await;
+    shows("a row that pushes another out of the window", posts.items(), &["two", "three"]).await;
+    page.update(first, json!({ "title": "zero" })).await;
+    shows("a row that moves into the window", posts.items(), &["zero", "two"]).await;
+    page.update(first, json!({ "status": "draft" })).await;
+    shows("a row that leaves by an update", posts.items(), &["two", "three"]).await;
+    page.delete(draft).await;
+    shows("a deleted row", posts.items(), &["three"]).await;
+    assert_eq!(posts.status().get_untracked(), LiveStatus::Live);
+    assert!(posts.connected().get_untracked());
+}
+
+#[tokio::test]
+async fn one_changed_row_runs_one_row_s_signal() {
+    let page = Page::open().await;
+    let (one, two) = (page.create("one", "x").await, page.create("two", "x").await);
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new().sort("id"));
+    shows("the first rows", posts.items(), &["one", "two"]).await;
+    let runs = StoredValue::new((0, 0, 0));
+    let (keys, first, second) = (posts.keys(), posts.item(one), posts.item(two));
+    Effect::new_isomorphic(move |_| {
+        keys.track();
+        runs.update_value(|runs| runs.0 += 1);
+    });
+    Effect::new_isomorphic(move |_| {
+        first.track();
+        runs.update_value(|runs| runs.1 += 1);
+    });
+    Effect::new_isomorphic(move |_| {
+        second.track();
+        runs.update_value(|runs| runs.2 += 1);
+    });
+    eventually("the effects to run once", async || match runs.get_value() {
+        (1, 1, 1) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.update(two, json!({ "title": "TWO" })).await;
+    shows("the change", posts.items(), &["one", "TWO"]).await;
+    eventually("one more run", async || match runs.get_value() {
+        (1, 1, 2) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unmounting_leaves_nothing_behind() {
+    let page = Page::open().await;
+    page.create("one", "x").await;
+    let component = page.owner.child();
+    let posts = component.with(|| {
+        let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+        let _same = use_realtime_collection::<Post>(&page.posts, Query::new());
+        let _item = use_realtime_item::<Post>(&page.posts, || 1.into());
+        posts
+    });
+    let subscribing = component.with(|| use_directus().subscribe::<Post>(&page.posts, SubscribeOptions::new()));
+    let mut stream = subscribing.await.unwrap();
+    shows("the first rows", posts.items(), &["one"]).await;
+    let counts = page.directus.counts().await;
+    assert_eq!((counts.queries, counts.streams, counts.subscriptions, counts.sockets), (2, 1, 4, 1), "{counts:?}");
+    component.cleanup();
+    assert!(matches!(stream.next().await, Some(Message::Init { .. })));
+    assert!(stream.next().await.is_none(), "the stream ends with its component");
+    page.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn going_back_within_the_linger_costs_nothing() {
+    let page = Page::open().await;
+    let options = NativeOptions::new(&page.admin.url).token(&page.admin.token).linger(Duration::from_secs(60));
+    let directus = Directus::native(options);
+    directus.provide();
+    page.create("one", "x").await;
+    let first = page.owner.child();
+    let posts = first.with(|| use_realtime_collection::<Post>(&page.posts, Query::new()));
+    shows("the first rows", posts.items(), &["one"]).await;
+    first.cleanup();
+    let second = page.owner.child();
+    let posts = second.with(|| use_realtime_collection::<Post>(&page.posts, Query::new()));
+    shows("the rows of the list that lingered", posts.items(), &["one"]).await;
+    let counts = directus.counts().await;
+    assert_eq!((counts.queries, counts.subscriptions), (1, 3), "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_paused_list_stands_still_and_a_resumed_one_catches_up() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+    let other = use_realtime_collection::<Post>(&page.posts, Query::new());
+    shows("the first rows", posts.items(), &["one"]).await;
+    posts.disconnect();
+    eventually("the pause", async || match posts.status().get_untracked() {
+        LiveStatus::Paused => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.update(one, json!({ "title": "ONE" })).await;
+    shows("the list that was not paused", other.items(), &["ONE"]).await;
+    shows("the paused list", posts.items(), &["one"]).await;
+    posts.connect();
+    shows("the resumed list", posts.items(), &["ONE"]).await;
+}
+
+#[tokio::test]
+async fn a_list_can_start_paused() {
+    let page = Page::open().await;
+    page.create("one", "x").await;
+    let options = UseRealtimeCollectionOptions::default().immediate(false);
+    let posts = use_realtime_collection_with_options::<Post>(&page.posts, Query::new(), options);
+    assert_eq!(posts.status().get_untracked(), LiveStatus::Paused);
+    assert_eq!(page.directus.counts().await, Counts::default());
+    posts.connect();
+    shows("the rows", posts.items(), &["one"]).await;
+}
+
+#[tokio::test]
+async fn when_the_query_changes_the_old_rows_stay_until_the_new_ones_are_there() {
+    let page = Page::open().await;
+    page.create("one", "draft").await;
+    page.create("two", "published").await;
+    let status = RwSignal::new("draft");
+    let query = move || Query::new().filter(Filter::field("status").eq(status.get()));
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    shows("the first rows", posts.items(), &["one"]).await;
+    let seen = StoredValue::new(Vec::<Vec<Post>>::new());
+    let items = posts.items();
+    Effect::new_isomorphic(move |_| {
+        let items = items.get();
+        seen.update_value(|seen| seen.push(items));
+    });
+    status.set("published");
+    shows("the other rows", posts.items(), &["two"]).await;
+    assert!(seen.get_value().iter().all(|rows| rows.len() == 1), "a blank list was seen: {:?}", seen.get_value());
+}
+
+#[tokio::test]
+async fn a_row_that_does_not_fit_is_named_and_the_others_stay_live() {
+    let page = Page::open().await;
+    page.create("one", "x").await;
+    let odd =
+        page.admin.ok("POST", &format!("/items/{}", page.posts), Some(json!({ "title": null }))).await["id"].clone();
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new().sort("id"));
+    shows("the row that fits", posts.items(), &["one"]).await;
+    let error = posts.error().get_untracked().expect("an error");
+    assert!(error.is_decode(), "{error}");
+    for part in [page.posts.as_str(), &odd.to_string(), "title"] {
+        assert!(error.message().contains(part), "{error} does not name {part}");
+    }
+    page.update(odd.as_i64().unwrap(), json!({ "title": "two" })).await;
+    shows("both rows", posts.items(), &["one", "two"]).await;
+    assert_eq!(posts.error().get_untracked(), None);
+}
+
+#[tokio::test]
+async fn one_row_and_a_singleton_follow() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let item = use_realtime_item::<Post>(&page.posts, move || one.into());
+    let title = item.item();
+    let is = |expected: Option<&str>| {
+        let expected = expected.map(str::to_owned);
+        eventually("the row", move || {
+            let shown = title.get_untracked().map(|post| post.title);
+            std::future::ready(if shown == expected { Ok(()) } else { Err(shown) })
+        })
+    };
+    is(Some("one")).await;
+    // By a batch, which Directus's own `item` subscription does not announce for integer keys.
+    let patch = json!({ "keys": [one], "data": { "title": "ONE" } });
+    page.admin.ok("PATCH", &format!("/items/{}", page.posts), Some(patch)).await;
+    is(Some("ONE")).await;
+    page.delete(one).await;
+    is(None).await;
+
+    let masthead = page.admin.collection("masthead", counting_key(), vec![field("title", "string")]).await;
+    page.admin.ok("PATCH", &format!("/collections/{masthead}"), Some(json!({ "meta": { "singleton": true } }))).await;
+    let singleton = use_realtime_singleton::<Value>(&masthead);
+    for title in ["first", "second"] {
+        page.admin.ok("PATCH", &format!("/items/{masthead}"), Some(json!({ "title": title }))).await;
+        eventually("the singleton", async || match singleton.item().get_untracked() {
+            Some(row) if row["title"] == title => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_gives_every_kind_of_message_and_ends_when_told() {
+    let page = Page::open().await;
+    let options = SubscribeOptions::new().uid("front").query(Query::new().fields("title"));
+    let mut stream = page.directus.subscribe::<Post>(&page.posts, options).await.unwrap();
+    let only = SubscribeOptions::new().event(EventKind::Delete).uid("front");
+    let mut deletes = page.directus.subscribe::<Value>(&page.posts, only).await.unwrap();
+    assert!(
+        matches!(stream.next().await, Some(Message::Init { uid, data, .. }) if uid.as_deref() == Some("front") && data.is_empty())
+    );
+    let id = page.create("one", "x").await;
+    assert!(
+        matches!(stream.next().await, Some(Message::Create { data, .. }) if data == [Post { title: "one".to_owned() }])
+    );
+    page.update(id, json!({ "title": "two" })).await;
+    assert!(
+        matches!(stream.next().await, Some(Message::Update { data, .. }) if data == [Post { title: "two".to_owned() }])
+    );
+    page.delete(id).await;
+    assert!(matches!(stream.next().await, Some(Message::Delete { keys, .. }) if keys == [id.into()]));
+    assert!(matches!(deletes.next().await, Some(Message::Init { data, .. }) if data.is_empty()));
+    assert!(matches!(deletes.next().await, Some(Message::Delete { keys, .. }) if keys == [id.into()]));
+    stream.unsubscribe();
+    assert!(stream.next().await.is_none());
+    page.directus.unsubscribe_all();
+    assert!(deletes.next().await.is_none());
+    page.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_refused_subscription_says_what_directus_said() {
+    let page = Page::open().await;
+    let error = page.directus.subscribe::<Value>("no_such_collection", SubscribeOptions::new()).await.unwrap_err();
+    assert!(error.is_forbidden(), "{error}");
+    page.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn the_page_s_disconnect_is_for_all_and_until_connect() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+    shows("the first rows", posts.items(), &["one"]).await;
+    page.directus.disconnect();
+    eventually("the end", async || match page.directus.status().get_untracked() {
+        ConnectionStatus::Closed => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.update(one, json!({ "title": "ONE" })).await;
+    assert_eq!(posts.items().get_untracked().len(), 1, "the rows stay");
+    page.directus.connect();
+    shows("what was missed", posts.items(), &["ONE"]).await;
+}
+
+#[tokio::test]
+async fn items_are_written_and_read_one_many_and_by_query() {
+    let page = Page::open().await;
+    let posts = page.directus.items::<Value>(&page.posts);
+    let one = posts.create(&json!({ "title": "one", "views": 1 })).await.unwrap();
+    let more = posts
+        .create_many(&[json!({ "title": "two", "views": 2 }), json!({ "title": "three", "views": 3 })])
+        .await
+        .unwrap();
+    assert_eq!(more.len(), 2);
+    let id = one["id"].as_i64().unwrap();
+    let patched = posts.update(id, &json!({ "title": "ONE" })).await.unwrap();
+    assert_eq!(patched["title"], "ONE");
+    assert_eq!(posts.read_one(id, Query::new()).await.unwrap()["title"], "ONE");
+    let ids: Vec<i64> = more.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+    assert_eq!(posts.read_many(ids.clone(), Query::new()).await.unwrap().len(), 2);
+    assert_eq!(posts.read_many(Vec::<i64>::new(), Query::new()).await.unwrap(), [] as [Value; 0]);
+    assert_eq!(posts.update_many(ids.clone(), &json!({ "status": "seen" })).await.unwrap().len(), 2);
+    let seen = Query::new().filter(Filter::field("status").eq("seen"));
+    assert_eq!(posts.update_by_query(seen.clone(), &json!({ "views": 9 })).await.unwrap().len(), 2);
+    let counted = posts.read_with_meta(seen.clone().meta("*").limit(1)).await.unwrap();
+    assert_eq!((counted.items.len(), &counted.meta.unwrap()["filter_count"]), (1, &json!(2)));
+    let sums = posts.aggregate(Query::new().aggregate("sum", "views")).await.unwrap();
+    assert_eq!(sums[0]["sum"]["views"], 19);
+    posts.delete_by_query(seen).await.unwrap();
+    posts.delete_many([id]).await.unwrap();
+    assert_eq!(posts.read(Query::new()).await.unwrap(), [] as [Value; 0]);
+    let error = posts.read_one(id, Query::new()).await.unwrap_err();
+    assert!(error.is_forbidden(), "{error}");
+    let typed = page.directus.items::<Post>(&page.posts);
+    assert_eq!(typed.create(&json!({ "title": "typed" })).await.unwrap(), Post { title: "typed".to_owned() });
+    let users = page.directus.items::<Value>("directus_users").read(Query::new().fields("id").limit(1)).await.unwrap();
+    assert_eq!(users.len(), 1, "system collections go by their own names");
+}
+
+#[tokio::test]
+async fn a_query_too_long_for_an_address_is_read_all_the_same() {
+    let page = Page::open().await;
+    page.create("one", "x").await;
+    let many: Vec<String> = (0..2_000).map(|number| format!("title {number}")).chain(["one".to_owned()]).collect();
+    let query = Query::new().filter(Filter::field("title").in_(many));
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    shows("the row", posts.items(), &["one"]).await;
+}
