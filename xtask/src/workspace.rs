@@ -184,7 +184,8 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new(what: &str) -> Result<Self> {
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let nanos =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let path = std::env::temp_dir().join(format!("leptos-directus-{what}-{}-{nanos}", std::process::id()));
         fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
