@@ -100,7 +100,8 @@ impl Newsroom<'_> {
             .env("LEPTOS_SITE_ADDR", format!("127.0.0.1:{}", self.options.port))
             .env("LEPTOS_RELOAD_PORT", self.reload_port.to_string())
             .envs(self.variables.rows())
-            .env("DIRECTUS_URL", &self.url);
+            .env("DIRECTUS_URL", &self.url)
+            .env_remove("DIRECTUS_ADMIN_TOKEN");
         toolchain.apply(&mut command, &[&bindgen]);
         let mut watch = steps.run("cargo leptos watch", |step| {
             step.note("cargo-leptos is installed: it builds and serves (--without-cargo-leptos does it by hand)");
@@ -150,7 +151,9 @@ impl Newsroom<'_> {
                 .current_dir(&newsroom.workspace.root)
                 .envs(newsroom.variables.rows())
                 .envs(server_environment(site.root(), port, profile, Some(newsroom.reload_port)))
-                .env("DIRECTUS_URL", &newsroom.url);
+                .env("DIRECTUS_URL", &newsroom.url)
+                // No page needs it, so no server gets it.
+                .env_remove("DIRECTUS_ADMIN_TOKEN");
             start_server(&mut command, port, Output::Shown, &mut Ticker::new("the server starts"))
         };
         let mut server = Some(steps.run("start the server", |_| serve(self))?);

@@ -203,6 +203,18 @@ impl Drop for Scratch {
     }
 }
 
+/// Takes away what the user's shell may say to the demo: settings for `dev` must not decide a test.
+pub(crate) fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let is_ours = text.starts_with("DIRECTUS_") || text.starts_with("LEPTOS_");
+        // Tests of the library read these themselves.
+        if is_ours && !text.starts_with("LEPTOS_DIRECTUS_") {
+            command.env_remove(&name);
+        }
+    }
+}
+
 /// The first program of that name in PATH.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

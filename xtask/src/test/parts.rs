@@ -9,7 +9,7 @@ use crate::{
     report::Ticker,
     site::{Profile, Site, server_environment, start_server},
     toolchain::wasm_bindgen,
-    workspace::{Scratch, copy_folder, lock, path_with},
+    workspace::{Scratch, copy_folder, lock, path_with, without_settings},
 };
 use std::{
     fs,
@@ -48,6 +48,7 @@ pub(super) const PARTS: &[Part] = &[
 fn cargo(run: &Run<'_>, arguments: &[&str]) -> Command {
     let mut cargo = run.workspace.cargo();
     cargo.args(arguments);
+    without_settings(&mut cargo);
     cargo
 }
 
@@ -322,6 +323,7 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     let port = free_port()?;
     let server_log = run.logs.join("e2e-server.log");
     let mut command = Command::new(&binary);
+    without_settings(&mut command);
     command
         .current_dir(scratch.path())
         .envs(server_environment(site.root(), port, Profile::Release, None))
