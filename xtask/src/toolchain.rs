@@ -88,7 +88,7 @@ pub(crate) fn wasm_opt(step: &Step) -> Result<Option<PathBuf>> {
 }
 
 /// The version of a program as it says itself, or why it cannot be asked.
-fn version_of(program: &str) -> Result<String> {
+pub(crate) fn version_of(program: &str) -> Result<String> {
     let output = Command::new(program).arg("--version").output().context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         return Err(Failure::new(format!("`{program} --version` failed ({})", output.status)));

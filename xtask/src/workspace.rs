@@ -121,7 +121,10 @@ fn install_in(cache: &Path, name: &str, install: impl FnOnce(&Path) -> Result<()
     // Ours alone while we hold the lock: what is there was left by a run that did not end well.
     remove_folder(&begun)?;
     fs::create_dir_all(&begun).context(|| format!("cannot make {}", begun.display()))?;
-    install(&begun)?;
+    if let Err(failure) = install(&begun) {
+        remove_folder(&begun)?;
+        return Err(failure);
+    }
     fs::rename(&begun, &path).context(|| format!("cannot rename {}", begun.display()))?;
     Ok(path)
 }

@@ -3,6 +3,7 @@
 use crate::{
     failure::{Context, Failure, Result},
     report::Step,
+    toolchain::version_of,
     workspace::{cache, find_program, install_once, path_with},
 };
 use serde_json::{Value, json};
@@ -66,6 +67,7 @@ impl Installation {
 
 fn install(folder: &Path, version: &str, step: &Step) -> Result<()> {
     check_tools(|name| find_program(name).is_some())?;
+    check_node(&version_of("node")?)?;
     let log = cache()?.join(format!("directus-{version}.install.log"));
     step.note(&format!(
         "installing Directus {version} once for all clones (about 5 minutes, 0.9 GB); log: {}",
@@ -134,6 +136,16 @@ fn check_tools(is_there: impl Fn(&str) -> bool) -> Result<()> {
         .mend("Debian: sudo apt-get install -y nodejs npm g++ make python3; macOS: xcode-select --install, and Node from nodejs.org"))
 }
 
+/// The npm of an older Node reads neither our manifest nor Directus's.
+fn check_node(version: &str) -> Result<()> {
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= 20) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("Node 20 or newer is needed, and `node` in PATH is {version}"))
+        .mend("install a newer one: nodejs.org, or your system's package manager"))
+}
+
 /// npm's package of a whole Node (with headers), by platform.
 fn node_package(os: &str, arch: &str) -> Option<&'static str> {
     match (os, arch) {
@@ -163,7 +175,10 @@ fn npm(folder: &Path) -> Command {
         ("npm_config_audit", "false"),
         ("npm_config_fund", "false"),
         ("npm_config_update_notifier", "false"),
+        // npm's own patience is more than a minute for a server that is not there at all.
         ("npm_config_fetch_retries", "2"),
+        ("npm_config_fetch_retry_mintimeout", "1000"),
+        ("npm_config_fetch_retry_maxtimeout", "5000"),
     ]);
     command
 }
@@ -195,6 +210,13 @@ mod tests {
         let failure = check_tools(|name| name == "npm" || name == "clang++").expect_err("two are missing").to_string();
         assert!(failure.contains("make and python3 is missing") && failure.contains("apt-get install"), "{failure}");
         assert_eq!(check_tools(|_| true), Ok(()));
+    }
+
+    #[test]
+    fn node_20_is_the_oldest() {
+        assert_eq!(check_node("v20.0.0"), Ok(()));
+        assert_eq!(check_node("v24.1.0"), Ok(()));
+        assert!(check_node("v18.19.0").is_err() && check_node("nonsense").is_err());
     }
 
     #[test]
