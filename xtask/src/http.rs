@@ -151,7 +151,11 @@ mod tests {
     #[test]
     fn answers_are_read_with_a_length_in_chunks_and_to_the_end() {
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef", 200, "abc");
-        check("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3;x=y\r\ncde\r\n0\r\n\r\n", 403, "abcde");
+        check(
+            "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3;x=y\r\ncde\r\n0\r\n\r\n",
+            403,
+            "abcde",
+        );
         check("HTTP/1.1 204 No Content\r\n\r\n", 204, "");
     }
 

@@ -132,10 +132,6 @@ impl Process {
         Ok(Self { child, group, log, ended: None })
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn stdout(&mut self) -> Option<std::process::ChildStdout> {
         self.child.stdout.take()
     }

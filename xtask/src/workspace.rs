@@ -184,7 +184,8 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new(what: &str) -> Result<Self> {
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let nanos =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let path = std::env::temp_dir().join(format!("leptos-directus-{what}-{}-{nanos}", std::process::id()));
         fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
@@ -199,6 +200,18 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // A temporary folder that cannot be removed is the system's to sweep.
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Takes away what the user's shell may say to the demo: settings for `dev` must not decide a test.
+pub(crate) fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let is_ours = text.starts_with("DIRECTUS_") || text.starts_with("LEPTOS_");
+        // Tests of the library read these themselves.
+        if is_ours && !text.starts_with("LEPTOS_DIRECTUS_") {
+            command.env_remove(&name);
+        }
     }
 }
 

@@ -67,7 +67,10 @@ impl Installation {
 fn install(folder: &Path, version: &str, step: &Step) -> Result<()> {
     check_tools(|name| find_program(name).is_some())?;
     let log = cache()?.join(format!("directus-{version}.install.log"));
-    step.note(&format!("installing Directus {version} once for all clones (about 5 minutes, 0.9 GB); log: {}", log.display()));
+    step.note(&format!(
+        "installing Directus {version} once for all clones (about 5 minutes, 0.9 GB); log: {}",
+        log.display()
+    ));
     let node = match node_package(std::env::consts::OS, std::env::consts::ARCH) {
         Some(package) => {
             let home = folder.join("node22");
@@ -100,16 +103,16 @@ fn install(folder: &Path, version: &str, step: &Step) -> Result<()> {
         "const I=require('isolated-vm');if(new I.Isolate().createContextSync().evalSync('1+2')!==3)throw 1;\
          require('sqlite3');require('argon2')",
     ]);
-    step.logged(&mut check, &log, Duration::from_secs(60)).map_err(|failure| {
-        failure.mend("the native modules do not load: is the C++ compiler the one of this system?")
-    })
+    step.logged(&mut check, &log, Duration::from_secs(60))
+        .map_err(|failure| failure.mend("the native modules do not load: is the C++ compiler the one of this system?"))
 }
 
 fn download_mend(failure: Failure) -> Failure {
     if failure.is_interrupted() {
         return failure;
     }
-    failure.mend("is the npm registry reachable (`npm ping`)? Then call the same command again: nothing half-done stays")
+    failure
+        .mend("is the npm registry reachable (`npm ping`)? Then call the same command again: nothing half-done stays")
 }
 
 /// isolated-vm and sqlite3 are compiled on this machine.

@@ -163,8 +163,7 @@ impl Directus {
         if is_new {
             copy_template(&template(installation, &schema, &token, ticker)?, &folder)?;
         }
-        let settings =
-            Settings { secret: kept_secret(&folder)?, folder, port, mode, studio: true, admin_token: token };
+        let settings = Settings { secret: kept_secret(&folder)?, folder, port, mode, studio: true, admin_token: token };
         let mut directus = Self { installation: installation.clone(), settings, process: None };
         directus.start(ticker)?;
         if !is_new && fs::read_to_string(&stamp_file).ok().as_deref() != Some(&stamp) {
@@ -279,12 +278,7 @@ impl Directus {
 }
 
 /// A folder of the cache with a database that has our schema and rows: starting from a copy saves 20 seconds each time.
-fn template(
-    installation: &Installation,
-    schema: &schema::Schema,
-    token: &str,
-    ticker: &mut Ticker,
-) -> Result<PathBuf> {
+fn template(installation: &Installation, schema: &schema::Schema, token: &str, ticker: &mut Ticker) -> Result<PathBuf> {
     let fingerprint = schema.fingerprint(installation.version(), token);
     let name = format!("newsroom-{}-{fingerprint}", installation.version());
     install_once(&name, |folder| {
@@ -297,8 +291,7 @@ fn template(
             admin_token: token.to_owned(),
         };
         let log = folder.join("bootstrap.log");
-        let mut bootstrap =
-            Process::start(&mut settings.command(installation, &["bootstrap"]), Output::Logged(&log))?;
+        let mut bootstrap = Process::start(&mut settings.command(installation, &["bootstrap"]), Output::Logged(&log))?;
         let waited = bootstrap.wait(Duration::from_secs(300), || ticker.tick());
         ticker.clear();
         let status = waited?;

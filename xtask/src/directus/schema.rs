@@ -42,7 +42,7 @@ impl Schema {
 
     /// Changes when the outcome of [`Schema::apply`] would.
     pub(crate) fn fingerprint(&self, version: &str, token: &str) -> String {
-        sha1_smol::Sha1::from(format!("{version}\n{token}\n{}", self.text)).hexdigest()[..12].to_owned()
+        sha1_smol::Sha1::from(format!("{version}\n{token}\n{}", self.text)).digest().to_string()[..12].to_owned()
     }
 
     /// Adds what is missing; changes nothing that is there, and seeds empty collections only.
@@ -73,9 +73,8 @@ impl Schema {
         }
         let relations = directus.data("GET", "/relations", None)?;
         for relation in list(&self.schema["relations"]) {
-            let same = |known: &&Value| {
-                known["collection"] == relation["collection"] && known["field"] == relation["field"]
-            };
+            let same =
+                |known: &&Value| known["collection"] == relation["collection"] && known["field"] == relation["field"];
             if list(&relations).find(same).is_none() {
                 directus.data("POST", "/relations", Some(relation))?;
             }

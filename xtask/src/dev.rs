@@ -1,0 +1,234 @@
+//! `cargo xtask dev`: everything that is needed to see the newsroom and to work on it.
+
+use crate::{
+    directus::{Directus, Installation, LOGINS, Mode},
+    failure::{Failure, Result},
+    http::{check_port, free_port},
+    process::{Output, Process, interrupted, pause, wait_for},
+    reload::Reloader,
+    report::{Step, Steps, Ticker, seconds},
+    site::{Profile, Site, server_environment, start_server},
+    toolchain::{WasmChoice, WasmToolchain, wasm_bindgen},
+    variables::Variables,
+    watch::{Changes, Watcher},
+    workspace::{Workspace, find_program},
+};
+use std::{
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// How often the disk and the children are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// cargo-leptos' and leptos' own.
+const RELOAD_PORT: u16 = 3001;
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) release: bool,
+    pub(crate) port: u16,
+    pub(crate) directus_port: u16,
+    pub(crate) directus_version: String,
+    pub(crate) mode: Mode,
+    pub(crate) wasm: WasmChoice,
+    pub(crate) without_cargo_leptos: bool,
+}
+
+/// Runs until somebody wants us to stop.
+///
+/// # Errors
+///
+/// If something is missing and cannot be had, or the first build fails.
+pub(crate) fn dev(workspace: &Workspace, options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let variables = Variables::read(workspace);
+    let foreign = variables.get("DIRECTUS_URL");
+    check_port(options.port, "the demo", "choose another one by --port, or stop it")?;
+    if foreign.is_none() {
+        check_port(options.directus_port, "Directus", "choose another one by --directus-port, or stop it")?;
+    }
+    let reload_port = if check_port(RELOAD_PORT, "", "").is_ok() { RELOAD_PORT } else { free_port()? };
+    let cargo_leptos = !options.release && !options.without_cargo_leptos && find_program("cargo-leptos").is_some();
+
+    let mut steps = Steps::new(2 + if foreign.is_none() { 2 } else { 0 } + if cargo_leptos { 1 } else { 3 });
+    let toolchain = steps.run("compiler for wasm32", |step| WasmToolchain::get(options.wasm, step))?;
+    eprintln!("      {}", toolchain.describe());
+    let profile = if options.release { Profile::Release } else { Profile::Debug };
+    let root = workspace.target.join(if options.release { "site-release" } else { "site" });
+    let site = steps.run("wasm-bindgen", |step| Site::new(workspace, profile, root, toolchain.clone(), step))?;
+    let directus = match &foreign {
+        Some(_) => None,
+        None => {
+            let installation = steps.run(&format!("Directus {}", options.directus_version), |step| {
+                Installation::get(&options.directus_version, step)
+            })?;
+            Some(steps.run("start Directus", |_| {
+                let mut ticker = Ticker::new("Directus starts");
+                Directus::kept(workspace, &installation, options.directus_port, options.mode, &mut ticker)
+            })?)
+        }
+    };
+    let url = foreign.clone().or_else(|| directus.as_ref().map(Directus::url)).unwrap_or_default();
+    let mut newsroom = Newsroom { workspace, options, variables, directus, url, reload_port, started };
+    if cargo_leptos { newsroom.by_cargo_leptos(&mut steps, &toolchain) } else { newsroom.by_hand(&mut steps, &site) }
+}
+
+/// What runs.
+#[derive(Debug)]
+struct Newsroom<'a> {
+    workspace: &'a Workspace,
+    options: &'a Options,
+    variables: Variables,
+    /// `None`: the user's own, which we do not touch.
+    directus: Option<Directus>,
+    url: String,
+    reload_port: u16,
+    started: Instant,
+}
+
+impl Newsroom<'_> {
+    /// `cargo leptos watch` builds, serves, watches and reloads.
+    fn by_cargo_leptos(&mut self, steps: &mut Steps, toolchain: &WasmToolchain) -> Result<()> {
+        let bindgen = wasm_bindgen(self.workspace, &Step::new("wasm-bindgen"))?;
+        let mut command = self.workspace.cargo();
+        command
+            .args(["leptos", "watch"])
+            // Its flags for debug builds differ from plain cargo's: in one folder each would undo the other's work.
+            .env("CARGO_TARGET_DIR", self.workspace.target.join("leptos"))
+            .env("LEPTOS_SITE_ADDR", format!("127.0.0.1:{}", self.options.port))
+            .env("LEPTOS_RELOAD_PORT", self.reload_port.to_string())
+            .envs(self.variables.rows())
+            .env("DIRECTUS_URL", &self.url)
+            .env_remove("DIRECTUS_ADMIN_TOKEN");
+        toolchain.apply(&mut command, &[&bindgen]);
+        let mut watch = steps.run("cargo leptos watch", |step| {
+            step.note("cargo-leptos is installed: it builds and serves (--without-cargo-leptos does it by hand)");
+            let mut watch = Process::start(&mut command, Output::Shown)?;
+            let address = ([127, 0, 0, 1], self.options.port).into();
+            let listens = wait_for(Duration::from_secs(60 * 60), || {
+                if let Some(status) = watch.ended() {
+                    return Err(Failure::new(format!("`cargo leptos watch` ended ({status})"))
+                        .mend("its own lines above say why; --without-cargo-leptos does the same steps without it"));
+                }
+                Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok().map(drop))
+            })?;
+            listens.ok_or_else(|| Failure::new("`cargo leptos watch` did not serve within an hour"))?;
+            Ok(watch)
+        })?;
+        self.welcome();
+        loop {
+            self.look_after_directus()?;
+            if let Some(status) = watch.ended() {
+                return Err(Failure::new(format!("`cargo leptos watch` ended ({status})")));
+            }
+            pause(LOOK)?;
+        }
+    }
+
+    /// The same steps, one by one.
+    fn by_hand(&mut self, steps: &mut Steps, site: &Site) -> Result<()> {
+        // What is written while the first build runs is built again.
+        let mut watcher = Watcher::new(&self.workspace.root);
+        if !self.options.release && !self.options.without_cargo_leptos {
+            eprintln!(
+                "      cargo-leptos is not installed: building by hand. Its quickest way here: `cargo binstall cargo-leptos`, \
+                 or `cargo install cargo-leptos` (20 minutes)"
+            );
+        }
+        let reloader = Reloader::listen(self.reload_port)?;
+        steps.run("build the page (wasm)", |step| {
+            site.copy_assets()?;
+            site.build_wasm(step)
+        })?;
+        let binary = steps.run("build the server", |step| site.build_server(step))?;
+        let profile = if self.options.release { Profile::Release } else { Profile::Debug };
+        let serve = |newsroom: &Self| {
+            let port = newsroom.options.port;
+            let mut command = Command::new(&binary);
+            command
+                .current_dir(&newsroom.workspace.root)
+                .envs(newsroom.variables.rows())
+                .envs(server_environment(site.root(), port, profile, Some(newsroom.reload_port)))
+                .env("DIRECTUS_URL", &newsroom.url)
+                // No page needs it, so no server gets it.
+                .env_remove("DIRECTUS_ADMIN_TOKEN");
+            start_server(&mut command, port, Output::Shown, &mut Ticker::new("the server starts"))
+        };
+        let mut server = Some(steps.run("start the server", |_| serve(self))?);
+        self.welcome();
+        loop {
+            self.look_after_directus()?;
+            if let Some(status) = server.as_mut().and_then(Process::ended) {
+                eprintln!("the server has ended ({status}): it is started again after the next change");
+                server = None;
+            }
+            if let Some(changes) = watcher.look() {
+                let begun = Instant::now();
+                match rebuild(site, changes) {
+                    Ok(()) => {
+                        if changes.server || server.is_none() {
+                            // The port is free only once the old one has ended.
+                            drop(server.take());
+                            match serve(self) {
+                                Ok(new) => server = Some(new),
+                                Err(failure) if failure.is_interrupted() => return Err(failure),
+                                Err(failure) => eprintln!("error: {failure}"),
+                            }
+                        }
+                        if changes.wasm || changes.server || changes.assets {
+                            reloader.all();
+                        } else {
+                            reloader.style();
+                        }
+                        eprintln!("up to date, {}", seconds(begun.elapsed()));
+                    }
+                    Err(failure) if interrupted() => return Err(failure),
+                    Err(failure) => eprintln!("error: {failure}\n  the page before this change is still served"),
+                }
+            }
+            pause(LOOK)?;
+        }
+    }
+
+    /// Starts it again if it has ended.
+    fn look_after_directus(&mut self) -> Result<()> {
+        let Some(directus) = &mut self.directus else { return Ok(()) };
+        let Some(failure) = directus.ended() else { return Ok(()) };
+        eprintln!("error: {failure}\n  it is started again");
+        directus.stop(nix::sys::signal::Signal::SIGTERM);
+        directus.start(&mut Ticker::new("Directus starts"))
+    }
+
+    fn welcome(&self) {
+        let Self { options, url, .. } = self;
+        println!("\n  ready after {}\n", seconds(self.started.elapsed()));
+        println!("  the newsroom   http://127.0.0.1:{}", options.port);
+        match &self.directus {
+            Some(directus) => {
+                println!("  Directus       {url}   (its admin app: {url}/admin; log: {})", directus.log().display());
+                println!("\n  log in as");
+                for (role, email, password) in LOGINS {
+                    println!("    {role:<8} {email:<20} {password}");
+                }
+            }
+            None => println!("  Directus       {url}   (DIRECTUS_URL: your own; nothing in it is touched)"),
+        }
+        println!("\n  Ctrl-C ends everything.\n");
+    }
+}
+
+fn rebuild(site: &Site, changes: Changes) -> Result<()> {
+    let step = Step::new("rebuild");
+    if changes.style || changes.assets {
+        site.copy_assets()?;
+    }
+    if changes.wasm {
+        site.build_wasm(&step)?;
+    }
+    if changes.server {
+        site.build_server(&step)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,387 @@
+//! The parts. A new one is a row in `PARTS` and a function.
+
+use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
+use crate::{
+    directus::{Directus, Mode},
+    failure::{Context, Failure, Result},
+    http::free_port,
+    process::Output,
+    report::Ticker,
+    site::{Profile, Site, server_environment, start_server},
+    toolchain::wasm_bindgen,
+    workspace::{Scratch, copy_folder, lock, path_with, without_settings},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const WASM: [&str; 2] = ["--target", "wasm32-unknown-unknown"];
+
+pub(super) const PARTS: &[Part] = &[
+    Part { name: "fmt", about: "rustfmt has nothing to say", long: false, run: fmt },
+    Part { name: "lint", about: "clippy without warnings, for this machine and for wasm32", long: false, run: lint },
+    Part { name: "doc", about: "rustdoc without warnings", long: false, run: doc },
+    Part { name: "unit", about: "tests of all crates that need nothing else, and doc tests", long: false, run: unit },
+    Part {
+        name: "directus",
+        about: "tests/real_*.rs: library and server against the real Directus in all three modes",
+        long: false,
+        run: directus,
+    },
+    Part { name: "wasm", about: "the browser transport in headless Chromium", long: false, run: wasm },
+    Part {
+        name: "take-along",
+        about: "leptos-directus/ copied beside a fresh app outside the workspace builds for both targets",
+        long: false,
+        run: take_along,
+    },
+    Part {
+        name: "e2e",
+        about: "Playwright: the release build in a real browser, with the real Directus",
+        long: false,
+        run: e2e,
+    },
+];
+
+fn cargo(run: &Run<'_>, arguments: &[&str]) -> Command {
+    let mut cargo = run.workspace.cargo();
+    cargo.args(arguments);
+    without_settings(&mut cargo);
+    cargo
+}
+
+fn fmt(run: &mut Run<'_>) -> Result<Counts> {
+    let commands = vec![cargo(run, &["fmt", "--all", "--check"])];
+    run.checks(commands, 5)
+}
+
+fn lint(run: &mut Run<'_>) -> Result<Counts> {
+    let wasm = run.wasm()?;
+    let deny = ["--", "-D", "warnings"];
+    let clippy = |arguments: &[&str]| cargo(run, &[&["clippy"], arguments, &deny].concat());
+    let mut commands = vec![
+        clippy(&["-p", "leptos-directus", "--features", "ssr", "--all-targets"]),
+        clippy(&["-p", "leptos-directus", "--features", "native"]),
+        clippy(&["-p", "leptos-directus"]),
+        clippy(&["-p", "app", "--features", "ssr", "--all-targets"]),
+        clippy(&["-p", "server", "--all-targets"]),
+        clippy(&["-p", "xtask", "--profile", "xtask", "--all-targets"]),
+    ];
+    for package in [&["-p", "leptos-directus", "--features", "hydrate", "--all-targets"][..], &["-p", "frontend"]] {
+        let mut command = clippy(&[&WASM, package].concat());
+        wasm.apply(&mut command, &[]);
+        commands.push(command);
+    }
+    run.checks(commands, 30)
+}
+
+fn doc(run: &mut Run<'_>) -> Result<Counts> {
+    let mut command = cargo(run, &["doc", "-p", "leptos-directus", "--features", "ssr", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    run.checks(vec![command], 30)
+}
+
+/// The test files of a package whose name is as wanted, as `--test NAME`.
+fn test_files(run: &Run<'_>, package: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let folder = run.workspace.root.join(package).join("tests");
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| wanted(name))
+        .collect();
+    names.sort();
+    names.into_iter().flat_map(|name| ["--test".to_owned(), name]).collect()
+}
+
+fn is_real(name: &str) -> bool {
+    name.starts_with("real_")
+}
+
+fn is_browser(name: &str) -> bool {
+    name.starts_with("browser")
+}
+
+fn with_rest(run: &Run<'_>, command: &mut Command) {
+    if !run.options.rest.is_empty() {
+        command.arg("--").args(&run.options.rest);
+    }
+}
+
+fn unit(run: &mut Run<'_>) -> Result<Counts> {
+    let library = ["test", "-p", "leptos-directus", "--features", "ssr"];
+    let mut commands = Vec::new();
+    for (package, arguments) in [
+        ("leptos-directus", &[&library[..], &["--lib", "--examples"]].concat()[..]),
+        ("server", &["test", "-p", "server", "--bins"]),
+    ] {
+        let mut command = cargo(run, arguments);
+        command.args(test_files(run, package, |name| !is_real(name) && !is_browser(name)));
+        commands.push(command);
+    }
+    commands.push(cargo(run, &[&library[..], &["--doc"]].concat()));
+    commands.push(cargo(run, &["test", "-p", "app", "--features", "ssr"]));
+    commands.push(cargo(run, &["test", "-p", "xtask", "--profile", "xtask"]));
+    for command in &mut commands {
+        with_rest(run, command);
+    }
+    run.cargo_tests(commands, 45)
+}
+
+fn directus(run: &mut Run<'_>) -> Result<Counts> {
+    let library = test_files(run, "leptos-directus", is_real);
+    let server = test_files(run, "server", is_real);
+    let mut commands = Vec::new();
+    if !library.is_empty() {
+        let mut command = cargo(run, &["test", "-p", "leptos-directus", "--features", "ssr"]);
+        command.args(library);
+        commands.push(command);
+    }
+    if !server.is_empty() {
+        let mut command = cargo(run, &["test", "-p", "server"]);
+        command.args(server);
+        commands.push(command);
+    }
+    // Compiled before Directus runs: three of them would only wait.
+    for command in &commands {
+        let mut build = Command::new(command.get_program());
+        build.args(command.get_args()).arg("--no-run").current_dir(&run.workspace.root);
+        build.env("CARGO_TARGET_DIR", &run.workspace.target);
+        if !run.command(&mut build, 45)?.0 {
+            return Ok(Counts::one_failed());
+        }
+    }
+    let installation = run.installation()?;
+    let mut running = Vec::new();
+    for (mode, suffix) in [(Mode::Public, ""), (Mode::Handshake, "_HANDSHAKE"), (Mode::Strict, "_STRICT")] {
+        let scratch = Scratch::new(&format!("directus-{mode}"))?;
+        let mut ticker = Ticker::new(&format!("      Directus starts ({mode})"));
+        let directus = Directus::fresh(run.workspace, &installation, scratch.path(), mode, &mut ticker)?;
+        for command in &mut commands {
+            command.env(format!("DIRECTUS_TEST_URL{suffix}"), directus.url());
+            command.env("DIRECTUS_TEST_ADMIN_TOKEN", directus.admin_token());
+        }
+        // Directus goes before its folder.
+        running.push((directus, scratch));
+    }
+    for command in &mut commands {
+        with_rest(run, command);
+    }
+    let counts = run.cargo_tests(commands, 30);
+    for (directus, _) in &running {
+        keep_log(run, directus, &counts);
+    }
+    counts
+}
+
+/// The log of a Directus goes with its folder: what a failure may need is kept.
+fn keep_log(run: &Run<'_>, directus: &Directus, counts: &Result<Counts>) {
+    let port = directus.url().rsplit(':').next().unwrap_or_default().to_owned();
+    let kept = run.logs.join(format!("directus-{port}.log"));
+    // Without a log nothing can be kept.
+    if fs::copy(directus.log(), &kept).is_ok() && !counts.as_ref().is_ok_and(|counts| counts.failed == 0) {
+        show(&kept, 15);
+    }
+}
+
+fn wasm(run: &mut Run<'_>) -> Result<Counts> {
+    let toolchain = run.wasm()?;
+    let bindgen = wasm_bindgen(run.workspace, &run.step())?;
+    let browser = run.browser()?;
+    let driver = browser.driver(&run.step())?;
+    // The runner reads `webdriver.json` where it is run, and what is in it depends on the machine.
+    let scratch = Scratch::new("webdriver")?;
+    let settings = scratch.path().join("webdriver.json");
+    fs::write(&settings, browser.webdriver_json().to_string())
+        .context(|| format!("cannot write {}", settings.display()))?;
+    let runner = std::env::current_exe().context(|| "cannot find xtask itself".to_owned())?;
+    let runner = serde_json::json!([runner, RUNNER_ARGUMENT, scratch.path(), bindgen.join("wasm-bindgen-test-runner")]);
+    let mut command = cargo(run, &["test", "-p", "leptos-directus", "--features", "hydrate"]);
+    command.args(WASM).args(test_files(run, "leptos-directus", is_browser));
+    // A JSON array of strings is a TOML array as well.
+    command.arg("--config").arg(format!("target.wasm32-unknown-unknown.runner = {runner}"));
+    command.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "120");
+    toolchain.apply(&mut command, &[&bindgen]);
+    with_rest(run, &mut command);
+    run.cargo_tests(vec![command], 30)
+}
+
+/// A fresh app as its author would begin it, with the folder copied in.
+const APP_MANIFEST: &str = r#"[package]
+name = "fresh-app"
+version = "0.1.0"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib", "rlib"]
+
+[features]
+hydrate = ["leptos/hydrate", "leptos-directus/hydrate"]
+ssr = ["leptos/ssr", "leptos-directus/ssr", "dep:axum"]
+
+[dependencies]
+axum = { version = "0.8", optional = true }
+leptos = "0.8"
+leptos-directus = { path = "leptos-directus" }
+serde = { version = "1", features = ["derive"] }
+
+[workspace]
+"#;
+
+const APP_SOURCE: &str = r#"use leptos::prelude::*;
+use leptos_directus::{DirectusOptions, protocol::Query, provide_directus, use_realtime_collection};
+
+#[derive(Clone, PartialEq, serde::Deserialize)]
+pub struct Article {
+    title: String,
+}
+
+#[component]
+pub fn App() -> impl IntoView {
+    provide_directus(DirectusOptions::default());
+    view! { <Articles /> }
+}
+
+#[component]
+fn Articles() -> impl IntoView {
+    let articles = use_realtime_collection::<Article>("articles", Query::new().sort("title"));
+    view! {
+        <Suspense>
+            <For each=move || articles.keys().get() key=|key| key.clone() let:key>
+                {
+                    let article = articles.item(key);
+                    view! { <p>{move || article.get().map(|article| article.title)}</p> }
+                }
+            </For>
+        </Suspense>
+    }
+}
+
+#[cfg(feature = "ssr")]
+pub fn router(server: &leptos_directus::server::DirectusServer) -> axum::Router {
+    axum::Router::new().merge(leptos_directus::server::directus_routes(server))
+}
+"#;
+
+fn take_along(run: &mut Run<'_>) -> Result<Counts> {
+    let toolchain = run.wasm()?;
+    let scratch = Scratch::new("take-along")?;
+    let app = scratch.path();
+    copy_folder(&run.workspace.root.join("leptos-directus"), &app.join("leptos-directus"), &["target"])?;
+    let write = |path: &str, text: &str| {
+        let path = app.join(path);
+        fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
+    };
+    fs::create_dir_all(app.join("src")).context(|| format!("cannot make {}", app.display()))?;
+    write("Cargo.toml", APP_MANIFEST)?;
+    write("src/lib.rs", APP_SOURCE)?;
+    // The versions of the workspace: what is shown is the folder, not what was published meanwhile.
+    fs::copy(run.workspace.root.join("Cargo.lock"), app.join("Cargo.lock"))
+        .context(|| "cannot copy Cargo.lock".to_owned())?;
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.current_dir(app).arg("check").args(arguments);
+        // A folder of our own: the next run finds the dependencies compiled.
+        command.env("CARGO_TARGET_DIR", run.workspace.target.join("take-along"));
+        command
+    };
+    let native = check(&["--features", "ssr"]);
+    let mut browser = check(&[&["--features", "hydrate"], &WASM[..]].concat());
+    toolchain.apply(&mut browser, &[]);
+    let mut counts = run.checks(vec![native], 30)?;
+    counts += run.checks(vec![browser], 30)?;
+    Ok(counts)
+}
+
+fn e2e(run: &mut Run<'_>) -> Result<Counts> {
+    let browser = run.browser()?;
+    let installation = run.installation()?;
+    let folder = run.workspace.root.join("end2end");
+    if !install_packages(run, &folder)? {
+        return Ok(Counts::one_failed());
+    }
+
+    let scratch = Scratch::new("e2e")?;
+    let toolchain = run.wasm()?;
+    let step = run.step();
+    let site = Site::new(run.workspace, Profile::Release, scratch.path().join("site"), toolchain, &step)?;
+    site.copy_assets()?;
+    site.build_wasm(&step)?;
+    let built = site.build_server(&step)?;
+    // Another run may build while this one serves.
+    let binary = scratch.path().join("server");
+    fs::copy(&built, &binary).context(|| format!("cannot copy {}", built.display()))?;
+
+    let mut ticker = Ticker::new("      Directus starts");
+    let directus =
+        Directus::fresh(run.workspace, &installation, &scratch.path().join("directus"), Mode::Public, &mut ticker)?;
+    let (directus_url, token, directus_log) = (directus.url(), directus.admin_token().to_owned(), directus.log());
+    let control = Control::listen(directus)?;
+    let port = free_port()?;
+    let server_log = run.logs.join("e2e-server.log");
+    let mut command = Command::new(&binary);
+    without_settings(&mut command);
+    command
+        .current_dir(scratch.path())
+        .envs(server_environment(site.root(), port, Profile::Release, None))
+        .env("DIRECTUS_URL", &directus_url);
+    let server = start_server(&mut command, port, Output::Logged(&server_log), &mut ticker)?;
+
+    let artefacts = run.logs.join("e2e");
+    let mut playwright = Command::new("npx");
+    playwright
+        .current_dir(&folder)
+        .args(["--no-install", "playwright", "test"])
+        .args(&run.options.rest)
+        .env("BASE_URL", format!("http://127.0.0.1:{port}"))
+        .env("DIRECTUS_URL", &directus_url)
+        .env("ADMIN_TOKEN", token)
+        .env("DIRECTUS_CONTROL_URL", control.url())
+        .env("CHROME", &browser.chrome)
+        .env("ARTEFACTS", &artefacts);
+    let (succeeded, _) = run.command(&mut playwright, 40)?;
+    let counts = read_report(&artefacts.join("results.json"))?.and_exit(succeeded);
+    // The log of Directus goes with its folder.
+    let kept = run.logs.join("e2e-directus.log");
+    let is_kept = fs::copy(&directus_log, &kept).is_ok();
+    if counts.failed > 0 {
+        show(&server_log, 15);
+        if is_kept {
+            show(&kept, 15);
+        } else {
+            control.last_lines().iter().for_each(|line| eprintln!("        {line}"));
+        }
+    }
+    drop(server);
+    Ok(counts)
+}
+
+/// `npm ci`, unless what is installed is what the lock file names.
+fn install_packages(run: &mut Run<'_>, folder: &Path) -> Result<bool> {
+    let _lock = lock(&run.workspace.root.join("target/npm-ci.lock"), "the installation of Playwright")?;
+    let wanted =
+        fs::read(folder.join("package-lock.json")).context(|| "cannot read end2end/package-lock.json".to_owned())?;
+    let wanted = sha1_smol::Sha1::from(wanted).digest().to_string();
+    let stamp: PathBuf = folder.join("node_modules/.installed-by-xtask");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(true);
+    }
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder).args(["ci", "--no-audit", "--no-fund"]);
+    npm.env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").env("PATH", path_with(&[]));
+    if !run.command(&mut npm, 15)?.0 {
+        eprintln!("error: Playwright cannot be installed\n  what helps: is the npm registry reachable (`npm ping`)?");
+        return Ok(false);
+    }
+    fs::write(&stamp, wanted).context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(true)
+}
+
+fn read_report(path: &Path) -> Result<Counts> {
+    let report = fs::read(path).context(|| format!("Playwright left no report at {}", path.display()))?;
+    let report = serde_json::from_slice(&report).context(|| format!("{} is not JSON", path.display()))?;
+    Counts::of_playwright(&report).ok_or_else(|| Failure::new(format!("{} has no counts", path.display())))
+}
