@@ -71,6 +71,8 @@ mod client;
 
 #[cfg(all(not(target_arch = "wasm32"), feature = "native"))]
 mod native;
+#[cfg(all(not(target_arch = "wasm32"), feature = "ssr"))]
+pub mod server;
 
 pub use connection::ConnectionStatus;
 pub use error::Error;

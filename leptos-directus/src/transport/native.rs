@@ -34,7 +34,10 @@ use crate::{
 
 /// Makes HTTP requests; clones share one pool of connections.
 #[derive(Clone, Debug)]
-pub struct HttpClient {
+pub struct HttpClient(Result<Outfit, Error>);
+
+#[derive(Clone, Debug)]
+struct Outfit {
     client: reqwest::Client,
     tls: Arc<rustls::ClientConfig>,
 }
@@ -43,10 +46,14 @@ impl Default for HttpClient {
     /// The client that all of a process's [`Directus::native`](crate::Directus::native) handles share.
     fn default() -> Self {
         static SHARED: OnceLock<HttpClient> = OnceLock::new();
+        let unusable = |error: &dyn std::error::Error| Error::usage(format!("no HTTP client can be set up: {error}"));
         SHARED
             .get_or_init(|| {
-                let tls = native::default_tls_config();
-                Self { client: native::http_client(&tls), tls }
+                let outfit = native::tls_config(None).map_err(|error| unusable(&error)).and_then(|tls| {
+                    let client = native::http_client(&tls).map_err(|error| unusable(&error))?;
+                    Ok(Outfit { client, tls })
+                });
+                Self(outfit)
             })
             .clone()
     }
@@ -56,15 +63,16 @@ impl HttpClient {
     /// Uses a client and a TLS configuration that are there already.
     #[cfg(feature = "ssr")]
     pub(crate) fn new(client: reqwest::Client, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { client, tls }
+        Self(Ok(Outfit { client, tls }))
     }
 
     pub(crate) fn send(
         &self,
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, Error>> + Send + 'static {
-        let client = self.client.clone();
+        let outfit = self.0.clone();
         async move {
+            let client = outfit?.client;
             let method = reqwest::Method::from_bytes(request.method.as_bytes())
                 .map_err(|_| Error::usage(format!("`{}` is no HTTP method", request.method)))?;
             let mut builder = client.request(method, &request.url).timeout(request.timeout);
@@ -130,7 +138,7 @@ impl Socket {
             request.headers_mut().insert(header::COOKIE, cookie);
         }
         let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
-        let connector = Connector::Rustls(http.tls);
+        let connector = Connector::Rustls(http.0?.tls);
         let opened =
             tokio_tungstenite::connect_async_tls_with_config(request, Some(config), true, Some(connector)).await;
         let (socket, _) = opened.map_err(refusal)?;

@@ -1,0 +1,72 @@
+import { badge, expect, settled, stories, story, test } from "../support/fixtures.ts";
+import { holdScripts, mutations, watchMutations } from "../support/mutations.ts";
+
+test("hydration changes nothing in the list, and neither does the catch-up read", async ({ page, directus }) => {
+  const post = await directus.createPost();
+  const scripts = await holdScripts(page);
+  await page.goto("/", { waitUntil: "commit" });
+  await expect(story(page, post.title)).toBeVisible();
+  await watchMutations(stories(page));
+  scripts.release();
+  await settled(page);
+  expect(await mutations(page)).toEqual([]);
+});
+
+test("hydration moves nothing on the page", async ({ page, directus }) => {
+  const post = await directus.createPost();
+  await page.addInitScript(() => {
+    const shifts: number[] = [];
+    Object.assign(window, { shifts });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) shifts.push((entry as PerformanceEntry & { value: number }).value);
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  const scripts = await holdScripts(page);
+  await page.goto("/", { waitUntil: "commit" });
+  await expect(story(page, post.title)).toBeVisible();
+  const before = await badge(page).boundingBox();
+  await expect(badge(page)).toContainText("Standing by");
+  scripts.release();
+  await settled(page);
+  expect(await badge(page).boundingBox()).toEqual(before);
+  expect(await page.evaluate(() => (window as unknown as { shifts: number[] }).shifts)).toEqual([]);
+});
+
+test("rows are asked for once, and only when every subscription is acknowledged", async ({ page, wire, directus }) => {
+  await directus.createPost();
+  await page.goto("/");
+  await settled(page);
+  const reads = { posts: wire.rowReads("posts"), masthead: wire.rowReads("masthead") };
+  expect(reads.posts, "reads of posts").toHaveLength(1);
+  expect(reads.masthead, "reads of the masthead").toHaveLength(1);
+  expect(wire.subscribes.length).toBeGreaterThan(0);
+  expect(wire.acknowledgements.length).toBe(wire.subscribes.length);
+  for (const collection of ["posts", "masthead"] as const) {
+    const last = Math.max(...wire.acknowledgementsOf(collection));
+    expect(reads[collection][0], `the read of ${collection}, after its subscriptions`).toBeGreaterThan(last);
+  }
+  expect(wire.opened, "sockets").toBe(1);
+});
+
+test("a story and its comments share one socket, and each is read once", async ({ page, wire, directus }) => {
+  const post = await directus.createPost();
+  await directus.create("comments", { post: post.id, author_name: "A reader", text: "First." });
+  await page.goto(`/posts/${post.id}`);
+  await settled(page);
+  await expect(page.getByText("First.")).toBeVisible();
+  expect(wire.rowReads("posts")).toHaveLength(1);
+  expect(wire.rowReads("comments")).toHaveLength(1);
+  expect(wire.opened).toBe(1);
+});
+
+test("what was written between the HTML and the socket is there after the catch-up read", async ({ page, directus }) => {
+  const scripts = await holdScripts(page);
+  const early = await directus.createPost();
+  await page.goto("/", { waitUntil: "commit" });
+  await expect(story(page, early.title)).toBeVisible();
+  const missed = await directus.createPost();
+  await directus.update("posts", early.id, { title: `${early.title}, changed` });
+  scripts.release();
+  await expect(story(page, missed.title)).toBeVisible();
+  await expect(story(page, `${early.title}, changed`)).toBeVisible();
+});

@@ -1,0 +1,65 @@
+import { BROKEN_LINK } from "../support/console.ts";
+import { control } from "../support/control.ts";
+import { badge, expect, needsControl, settled, stories, story, test } from "../support/fixtures.ts";
+
+test.describe("Directus goes away", () => {
+  needsControl();
+
+  test.afterEach(async () => {
+    if (control.isThere) await control.start();
+  });
+
+  for (const signal of ["TERM", "KILL"] as const) {
+    test(`the page says so, keeps its rows, and recovers with what it missed: SIG${signal}`, async ({ page, directus, complaints }) => {
+      complaints.allow(BROKEN_LINK);
+      const post = await directus.createPost();
+      await page.goto("/");
+      await settled(page);
+      await control.stop(signal);
+      await expect(badge(page)).toContainText("Reconnecting");
+      await expect(badge(page)).toContainText(/in \d+ s/);
+      await expect(page.getByText("Connection lost.")).toBeVisible();
+      await expect(story(page, post.title)).toBeVisible();
+
+      await control.start();
+      const missed = await directus.createPost();
+      await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
+      await page.getByRole("button", { name: "Try now" }).click({ timeout: 2_000 }).catch(() => {
+        // The page was quicker.
+      });
+      await expect(badge(page)).toContainText("Connected", { timeout: 40_000 });
+      await expect(story(page, missed.title)).toBeVisible();
+      await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
+      await expect(page.getByText("Connection lost.")).toHaveCount(0);
+      const live = await directus.createPost();
+      await expect(story(page, live.title)).toBeVisible();
+    });
+  }
+
+  test("a page that is opened meanwhile is served, says so, and heals by itself", async ({ page, directus, complaints }) => {
+    complaints.allow(BROKEN_LINK);
+    const post = await directus.createPost();
+    await control.stop("TERM");
+    const response = await page.goto("/");
+    expect(response?.ok()).toBe(true);
+    await expect(badge(page)).toContainText("Reconnecting");
+    await control.start();
+    await expect(story(page, post.title)).toBeVisible({ timeout: 40_000 });
+    await expect(badge(page)).toContainText("Connected");
+  });
+});
+
+test("offline and back: what was missed is there", async ({ page, context, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  const post = await directus.createPost();
+  await page.goto("/");
+  await settled(page);
+  await context.setOffline(true);
+  const missed = await directus.createPost();
+  await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
+  await expect(stories(page)).toBeVisible();
+  await context.setOffline(false);
+  await expect(story(page, missed.title)).toBeVisible();
+  await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
+  await expect(badge(page)).toContainText("Connected");
+});

@@ -1,0 +1,16 @@
+import { controlUrl } from "./environment.ts";
+
+export type Mode = "public" | "handshake" | "strict";
+
+/** Starts and stops the real Directus. Each call ends when it is done. */
+export const control = {
+  isThere: controlUrl !== undefined,
+  stop: (signal: "TERM" | "KILL") => post(`/directus/stop?signal=${signal}`),
+  start: () => post("/directus/start"),
+  restart: (mode: Mode) => post(`/directus/restart?mode=${mode}`),
+};
+
+async function post(path: string) {
+  const response = await fetch(controlUrl + path, { method: "POST" });
+  if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
+}

@@ -1,0 +1,89 @@
+import { adminToken, directusUrl } from "./environment.ts";
+
+export type Key = string | number;
+export type Row = Record<string, unknown>;
+type Query = Record<string, unknown>;
+
+/** Writes to the real Directus as its administrator, past the demo server: somebody else, somewhere else. */
+export class DirectusWriter {
+  readonly #created: { collection: string; key: Key }[] = [];
+  readonly #restore: (() => Promise<unknown>)[] = [];
+
+  async create<T extends Row = Row>(collection: string, data: Row, keyField = "id"): Promise<T> {
+    const row = await this.#call<T>("POST", `/items/${collection}`, data);
+    this.#created.push({ collection, key: row[keyField] as Key });
+    return row;
+  }
+
+  /** One request, several rows. */
+  async createMany<T extends Row = Row>(collection: string, data: Row[], keyField = "id"): Promise<T[]> {
+    const rows = await this.#call<T[]>("POST", `/items/${collection}`, data);
+    for (const row of rows) this.#created.push({ collection, key: row[keyField] as Key });
+    return rows;
+  }
+
+  /** A published post with a title that no other post has. */
+  async createPost(data: Row = {}): Promise<{ id: number; title: string }> {
+    const title = `Story ${crypto.randomUUID().slice(0, 8)}`;
+    return this.create("posts", { title, status: "published", body: "Written by a test.", ...data });
+  }
+
+  update(collection: string, key: Key, patch: Row) {
+    return this.#call<Row>("PATCH", `/items/${collection}/${key}`, patch);
+  }
+
+  /** One request, the same change to several rows. */
+  updateMany(collection: string, keys: Key[], patch: Row) {
+    return this.#call<Row[]>("PATCH", `/items/${collection}`, { keys, data: patch });
+  }
+
+  delete(collection: string, key: Key) {
+    return this.#call("DELETE", `/items/${collection}/${key}`);
+  }
+
+  deleteMany(collection: string, keys: Key[]) {
+    return this.#call("DELETE", `/items/${collection}`, keys);
+  }
+
+  /** What REST answers, under the two fixed readings of a query: no limit is all rows, and a sort ends with the key. */
+  read<T extends Row = Row>(collection: string, query: Query = {}, keyField = "id"): Promise<T[]> {
+    const sort = query.sort as string[] | undefined;
+    return this.#call<T[]>("SEARCH", `/items/${collection}`, {
+      query: { ...query, limit: query.limit ?? -1, ...(sort && { sort: [...sort, keyField] }) },
+    });
+  }
+
+  readSingleton<T extends Row = Row>(collection: string): Promise<T> {
+    return this.#call<T>("GET", `/items/${collection}`);
+  }
+
+  /** Changes a singleton; it is as before when the test ends. */
+  async updateSingleton(collection: string, patch: Row) {
+    const before = await this.readSingleton(collection);
+    const fields = Object.fromEntries(Object.keys(patch).map((field) => [field, before[field]]));
+    this.#restore.push(() => this.#call("PATCH", `/items/${collection}`, fields));
+    return this.#call("PATCH", `/items/${collection}`, patch);
+  }
+
+  /** Removes what the test made, newest first, whether or not the test did so itself. */
+  async cleanUp() {
+    for (const restore of this.#restore) await restore();
+    for (const { collection, key } of this.#created.reverse()) await this.delete(collection, key);
+  }
+
+  /** Rows that the page made during the test: they go, too. */
+  remember(collection: string, key: Key) {
+    this.#created.push({ collection, key });
+  }
+
+  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(directusUrl + path, {
+      method,
+      headers: { authorization: `Bearer ${adminToken}`, "content-type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === "" ? (undefined as T) : (JSON.parse(text).data as T);
+  }
+}

@@ -1,0 +1,80 @@
+import { type BrowserContext, type Page, expect, test as base } from "@playwright/test";
+
+import { ConsoleWatch } from "./console.ts";
+import { control } from "./control.ts";
+import { DirectusWriter } from "./directus.ts";
+import { type UserName, baseURL, users } from "./environment.ts";
+import { Wire } from "./wire.ts";
+
+type Fixtures = {
+  /** Somebody who writes to Directus; what they made is gone when the test ends. */
+  directus: DirectusWriter;
+  /** What the page and the server say to each other. */
+  wire: Wire;
+  /** Fails the test when the browser complains. */
+  complaints: ConsoleWatch;
+  /** Logs a whole browser context in, as the login page would. */
+  logIn: (context: BrowserContext, user: UserName) => Promise<void>;
+  /** A second visitor with a browser of their own. */
+  newVisitor: (options?: { user?: UserName }) => Promise<{ page: Page; wire: Wire }>;
+};
+
+export const test = base.extend<Fixtures>({
+  directus: async ({}, use) => {
+    const directus = new DirectusWriter();
+    await use(directus);
+    await directus.cleanUp();
+  },
+  wire: async ({ page }, use) => {
+    await use(new Wire(page));
+  },
+  complaints: [
+    async ({ page }, use) => {
+      const complaints = new ConsoleWatch();
+      complaints.watch(page);
+      await use(complaints);
+      complaints.check();
+    },
+    { auto: true },
+  ],
+  logIn: async ({}, use) => {
+    await use(async (context, user) => {
+      const answer = await context.request.post(`${baseURL}/directus/auth/login`, {
+        data: { ...users[user], mode: "session" },
+      });
+      expect(answer.ok(), await answer.text()).toBe(true);
+    });
+  },
+  newVisitor: async ({ browser, complaints, logIn }, use) => {
+    const contexts: BrowserContext[] = [];
+    await use(async ({ user } = {}) => {
+      const context = await browser.newContext({ baseURL });
+      contexts.push(context);
+      if (user !== undefined) await logIn(context, user);
+      const page = await context.newPage();
+      complaints.watch(page);
+      return { page, wire: new Wire(page) };
+    });
+    for (const context of contexts) await context.close();
+  },
+});
+
+export { expect };
+
+/** The badge that says how the page's connection is. */
+export const badge = (page: Page) => page.getByRole("status").filter({ hasText: "Connection:" });
+/** The list of the front page. */
+export const stories = (page: Page) => page.getByRole("list", { name: "Stories, newest first" });
+/** One story of the front page. */
+export const story = (page: Page, title: string) => stories(page).getByRole("heading", { name: title, exact: true });
+
+/** The page is hydrated, its socket is open, and nothing is under way any more. */
+export async function settled(page: Page) {
+  await expect(badge(page)).toContainText("Connected");
+  await page.waitForLoadState("networkidle");
+}
+
+/** Tests that stop Directus need somebody who can: `cargo xtask test e2e`. */
+export function needsControl() {
+  test.skip(!control.isThere, "DIRECTUS_CONTROL_URL is not set: nobody here may stop Directus (cargo xtask test e2e may)");
+}
