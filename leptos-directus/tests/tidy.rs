@@ -194,8 +194,20 @@ fn finds(rule: impl Fn(&File) -> Vec<String>, path: &str, good: &str, bad: &str)
 fn impure(file: &File) -> Vec<String> {
     const PURE: [&str; 4] = ["src/protocol/", "src/live/", "src/connection/", "src/engine"];
     const WORLD: [&str; 14] = [
-        "leptos*", "reactive_graph", "web_sys", "js_sys", "wasm_bindgen*", "gloo*", "tokio*", "axum*", "reqwest", "rustls*",
-        "transport", "Instant", "SystemTime", "std::net",
+        "leptos*",
+        "reactive_graph",
+        "web_sys",
+        "js_sys",
+        "wasm_bindgen*",
+        "gloo*",
+        "tokio*",
+        "axum*",
+        "reqwest",
+        "rustls*",
+        "transport",
+        "Instant",
+        "SystemTime",
+        "std::net",
     ];
     if !PURE.iter().any(|pure| file.path.starts_with(pure)) {
         return Vec::new();
@@ -256,7 +268,8 @@ fn the_platform_is_a_file_not_a_line() {
         // The server brings its own client.
         r#"src/transport/native.rs: feature = "ssr""#,
     ];
-    let in_a_body = "fn f() {\n    if cfg!(feature = \"ssr\") { g() }\n    #[cfg(target_arch = \"wasm32\")]\n    g();\n}";
+    let in_a_body =
+        "fn f() {\n    if cfg!(feature = \"ssr\") { g() }\n    #[cfg(target_arch = \"wasm32\")]\n    g();\n}";
     finds(switches, "src/x.rs", "#[cfg(test)]\nmod tests {}\n// #[cfg(unix)]", in_a_body);
     let mut found: Vec<_> = sources().iter().flat_map(switches).collect();
     found.sort();
@@ -282,8 +295,16 @@ fn nothing_is_forgotten_and_nothing_leaks() {
 /// Code that ships has no way to panic on what comes from outside, and stops no thread.
 fn panics(file: &File) -> Vec<String> {
     const WAYS: [&str; 10] = [
-        ".unwrap()", ".unwrap_err()", ".expect(", ".expect_err(", "panic!", "todo!", "unimplemented!", "unreachable!",
-        "thread::sleep", "process::exit",
+        ".unwrap()",
+        ".unwrap_err()",
+        ".expect(",
+        ".expect_err(",
+        "panic!",
+        "todo!",
+        "unimplemented!",
+        "unreachable!",
+        "thread::sleep",
+        "process::exit",
     ];
     lines(&shipped(file), |line| WAYS.iter().any(|way| line.contains(way)))
 }
@@ -333,7 +354,8 @@ fn the_manifest_inherits_nothing() {
 fn reaches_out(file: &File) -> Vec<String> {
     let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
     lines(&code(&file.text, true), |line| {
-        let is_reference = ["include!(", "include_str!(", "include_bytes!(", "#[path"].iter().any(|word| line.contains(word));
+        let is_reference =
+            ["include!(", "include_str!(", "include_bytes!(", "#[path"].iter().any(|word| line.contains(word));
         let leaves = |path: &str| {
             let mut depth = folder.components().count();
             Path::new(path).components().any(|component| match component {
@@ -366,7 +388,9 @@ fn sources_include_nothing_from_outside_the_crate() {
 /// The library knows nothing of the demo around it.
 fn names_the_demo(file: &File) -> Vec<String> {
     const DEMO: [&str; 6] = ["newsroom", "The Signal", "end2end", "xtask", "use_realtime_posts", "app::"];
-    lines(&file.text, |line| DEMO.iter().any(|word| has_word(line, word) || (word.ends_with(':') && line.contains(" app::"))))
+    lines(&file.text, |line| {
+        DEMO.iter().any(|word| has_word(line, word) || (word.ends_with(':') && line.contains(" app::")))
+    })
 }
 
 #[test]
@@ -507,6 +531,8 @@ fn the_architecture_names_tests_and_files_that_exist() {
     let all: String = files.into_iter().map(|file| file.text).collect();
     let paper = fs::read_to_string(repository.join("ARCHITECTURE.md")).unwrap();
     assert_eq!(unknown_tests(&paper, &all), Vec::<String>::new());
-    let exists = |path: &str| repository.join(path).exists() || root().join(path).exists() || root().join("src").join(path).exists();
+    let exists = |path: &str| {
+        repository.join(path).exists() || root().join(path).exists() || root().join("src").join(path).exists()
+    };
     assert_eq!(unknown_paths(&paper, exists), Vec::<String>::new());
 }
