@@ -536,3 +536,69 @@ fn the_architecture_names_tests_and_files_that_exist() {
     };
     assert_eq!(unknown_paths(&paper, exists), Vec::<String>::new());
 }
+
+/// Settings that the server reads and the paper does not tell, and the other way round.
+fn untold_settings(source: &str, paper: &str) -> Vec<String> {
+    let read: Vec<_> = source.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let told: Vec<_> = paper
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `DIRECTUS_")?.split('`').next())
+        .map(|name| format!("DIRECTUS_{name}"))
+        // A line of a table of commands, not of settings.
+        .filter(|name| !name.contains('='))
+        .collect();
+    let untold =
+        read.iter().filter(|name| !told.iter().any(|told| told == *name)).map(|name| format!("untold: {name}"));
+    let unread = told.iter().filter(|name| !read.contains(&name.as_str())).map(|name| format!("unread: {name}"));
+    untold.chain(unread).collect()
+}
+
+/// Links of a paper that lead to no file; pictures and addresses aside.
+fn dead_links(paper: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    paper
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|link| !link.contains("://") && !link.ends_with(".png"))
+        .filter_map(|link| link.split('#').next())
+        .filter(|path| !path.is_empty() && !exists(path))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Links to a heading that the paper does not have.
+fn dead_anchors(paper: &str) -> Vec<String> {
+    let is_kept = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_';
+    let anchors: Vec<String> = paper
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().chars().filter(is_kept).collect::<String>())
+        .map(|heading| heading.replace(' ', "-"))
+        .collect();
+    let links = paper.split("](#").skip(1).filter_map(|rest| rest.split(')').next());
+    links.filter(|link| !anchors.iter().any(|anchor| anchor == link)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_papers_tell_every_setting_and_no_link_is_dead() {
+    let source = "#[arg(long, env = \"DIRECTUS_URL\")]\n#[arg(long, env = \"DIRECTUS_MODE\")]";
+    let paper = "| `DIRECTUS_URL` | x |\n| `DIRECTUS_GONE` | y |\n| `DIRECTUS_URL=https://cms.example` | z |";
+    assert_eq!(untold_settings(source, paper), ["untold: DIRECTUS_MODE", "unread: DIRECTUS_GONE"]);
+    let paper =
+        "# One row, and more\n[a](#one-row-and-more) [b](#two) [c](there.md#x) [d](gone.md) [e](https://cms.example)";
+    assert_eq!(dead_anchors(paper), ["two"]);
+    assert_eq!(dead_links(paper, |path| path == "there.md"), ["gone.md"]);
+
+    let own = fs::read_to_string(root().join("README.md")).unwrap();
+    assert_eq!(dead_anchors(&own), Vec::<String>::new());
+    assert_eq!(dead_links(&own, |path| root().join(path).exists()), Vec::<String>::new());
+    let Some(repository) = repository() else { return };
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        let paper = fs::read_to_string(repository.join(name)).unwrap();
+        assert_eq!(dead_anchors(&paper), Vec::<String>::new(), "{name}");
+        assert_eq!(dead_links(&paper, |path| repository.join(path).exists()), Vec::<String>::new(), "{name}");
+    }
+    let config = fs::read_to_string(root().join("src/server/config.rs")).unwrap();
+    let paper = fs::read_to_string(repository.join("README.md")).unwrap();
+    assert_eq!(untold_settings(&config, &paper), Vec::<String>::new());
+}
