@@ -1,7 +1,8 @@
 import { users } from "../support/environment.ts";
 import { badge, expect, settled, test } from "../support/fixtures.ts";
 
-test("login and logout re-open the socket, and the lists follow", async ({ page, wire, directus }) => {
+test("login and logout re-open the socket, and the lists follow", async ({ page, wire, directus, complaints }) => {
+  complaints.allow(/status of 401 .*\/directus\/auth\/login/);
   const [ada] = await directus.read<{ id: number; name: string }>("authors", { filter: { user: { email: { _eq: users.ada.email } } } });
   const mine = await directus.createPost({ author: ada?.id });
   await page.goto("/me");

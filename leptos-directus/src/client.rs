@@ -56,7 +56,7 @@ pub(crate) struct LiveRequest {
 }
 
 enum Command {
-    Attach { id: QueryId, request: LiveRequest, sink: LiveSink },
+    Attach { id: QueryId, request: Box<LiveRequest>, sink: LiveSink },
     Release(QueryId),
     Retain(QueryId),
     Refetch(QueryId),
@@ -179,7 +179,7 @@ impl Client {
         let id = QueryId(self.number());
         registry.insert(name.to_owned(), Shared { id, holders: 1, state: Arc::<S>::clone(&state) });
         drop(registry);
-        self.send(Command::Attach { id, request, sink });
+        self.send(Command::Attach { id, request: Box::new(request), sink });
         (Held { client: self.clone(), name: name.to_owned(), id }, state)
     }
 
@@ -389,6 +389,7 @@ impl Driver {
     fn command(&mut self, now: Millis, command: Command) {
         match command {
             Command::Attach { id, request, sink } => {
+                let request = *request;
                 let reader = Reader { collection: request.spec.collection.clone(), query: request.query, sink };
                 self.queries.insert(id, reader);
                 self.engine.attach(now, id, request.spec, request.initial);

@@ -80,3 +80,7 @@ pub use hooks::*;
 pub use live::LiveStatus;
 pub use protocol::{Filter, Key, Query, Secret};
 pub use rest::{Items, Page, Visitor};
+
+#[cfg(all(doctest, feature = "ssr"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

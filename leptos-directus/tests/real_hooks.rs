@@ -15,6 +15,7 @@ use real::{Admin, counting_key, eventually, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Post {
@@ -26,13 +27,19 @@ struct Page {
     posts: String,
     owner: Owner,
     directus: Directus,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One test at a time: each begins by removing the collections of the one before.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Page {
     async fn open() -> Self {
         // Whoever comes second finds the executor there.
         let _ = Executor::init_tokio();
+        let turn = TURN.lock().await;
         let admin = Admin::new();
+        admin.remove_collections(&["hooks", "masthead"]).await;
         let fields = vec![field("title", "string"), field("status", "string"), field("views", "integer")];
         let posts = admin.collection("hooks", counting_key(), fields).await;
         let owner = Owner::new();
@@ -40,7 +47,7 @@ impl Page {
         let options = NativeOptions::new(&admin.url).token(&admin.token).linger(Duration::from_millis(20));
         let directus = Directus::native(options);
         directus.provide();
-        Self { admin, posts, owner, directus }
+        Self { admin, posts, owner, directus, _turn: turn }
     }
 
     async fn create(&self, title: &str, status: &str) -> i64 {

@@ -1,22 +1,68 @@
-//! The axum server of the demo.
+//! The axum server of the demo: pages, `/directus` and `/directus-ws`.
 
-use app::{App, shell};
-use axum::Router;
-use leptos::prelude::*;
-use leptos_axum::{LeptosRoutes, generate_route_list};
+mod arguments;
+mod pages;
+mod shutdown;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use leptos_directus::server::DirectusServer;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() {
-    let options = get_configuration(None).expect("leptos options").leptos_options;
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let directus = match DirectusServer::new(arguments.directus) {
+        Ok(directus) => directus,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match arguments.command {
+        Some(Command::Doctor) => doctor(&directus).await,
+        None => match serve(directus).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// Listens until it is told to end; then requests finish, sockets get 1001, and nobody is waited for without a bound.
+async fn serve(directus: DirectusServer) -> Result<(), String> {
+    let configuration = leptos::config::get_configuration(None)
+        .map_err(|error| format!("the LEPTOS_* environment can't be used: {error}"))?;
+    let options = configuration.leptos_options;
     let address = options.site_addr;
-    let routes = generate_route_list(App);
-    let app = Router::new()
-        .leptos_routes(&options, routes, {
-            let options = options.clone();
-            move || shell(options.clone())
-        })
-        .fallback(leptos_axum::file_and_error_handler(shell))
-        .with_state(options);
-    let listener = tokio::net::TcpListener::bind(&address).await.expect("bind");
-    axum::serve(listener, app.into_make_service()).await.expect("serve");
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!(
+            "can't listen on {address}: {error}; end what listens there, or set LEPTOS_SITE_ADDR to another address"
+        )
+    })?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let app = pages::routes(options, &directus).into_make_service_with_connect_info::<SocketAddr>();
+    // For whoever started us: with port 0, this is how the port is known.
+    println!("listening on http://{address}");
+    tracing::info!("listening on http://{address}");
+    let serving = axum::serve(listener, app).with_graceful_shutdown(shutdown::asked_for());
+    shutdown::bounded(serving, directus).await
+}
+
+async fn doctor(directus: &DirectusServer) -> ExitCode {
+    let findings = directus.diagnose().await;
+    for finding in &findings {
+        println!("{} {}", if finding.is_good { "ok  " } else { "FAIL" }, finding.message);
+        if let Some(mend) = &finding.mend {
+            println!("     {mend}");
+        }
+    }
+    if findings.iter().all(|finding| finding.is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -136,7 +136,7 @@ fn Rows(collection: String, key_field: String, query: Memo<Result<Query, String>
         count => format!("{count} rows"),
     };
     view! {
-        <section aria-labelledby="rows">
+        <div>
             <Suspense fallback=|| view! { <p class="empty">"Asking Directus…"</p> }>
                 <h2 id="rows" class="explore__count">
                     {count} <span class="hint">" of " {collection.clone()}</span>
@@ -161,7 +161,7 @@ fn Rows(collection: String, key_field: String, query: Memo<Result<Query, String>
                     </div>
                 </Show>
             </Suspense>
-        </section>
+        </div>
     }
 }
 

@@ -128,7 +128,7 @@ struct Event {
 struct Feed {
     directus: Directus,
     /// One task for each subscription: its end drops the stream, and that unsubscribes.
-    running: RwSignal<BTreeMap<&'static str, AbortHandle>, LocalStorage>,
+    running: RwSignal<BTreeMap<&'static str, AbortHandle>>,
     shown: RwSignal<VecDeque<Event>>,
     /// What came during a pause.
     waiting: RwSignal<VecDeque<Event>>,
@@ -140,7 +140,7 @@ impl Feed {
     fn new(directus: Directus) -> Self {
         Self {
             directus,
-            running: RwSignal::new_local(BTreeMap::new()),
+            running: RwSignal::new(BTreeMap::new()),
             shown: RwSignal::new(VecDeque::new()),
             waiting: RwSignal::new(VecDeque::new()),
             is_paused: RwSignal::new(false),

@@ -285,6 +285,9 @@ impl<T: RowType> View<T> {
     }
 }
 
+/// What is on the screen already, and the rows that it shows.
+type FirstView<T> = (Arc<View<T>>, Option<Page<Value>>);
+
 /// A query with everything that makes it the same as another one.
 #[derive(Clone)]
 pub(crate) struct Target {
@@ -315,11 +318,7 @@ impl Target {
         self.unasked_key.as_deref()
     }
 
-    fn hold<T: RowType>(
-        &self,
-        client: &Client,
-        first: Option<(Arc<View<T>>, Option<Page<Value>>)>,
-    ) -> (Held, Arc<View<T>>) {
+    fn hold<T: RowType>(&self, client: &Client, first: Option<FirstView<T>>) -> (Held, Arc<View<T>>) {
         client.hold(&self.name, || {
             let (view, initial) = first.unwrap_or_else(|| (Arc::new(View::new(self, LiveStatus::Loading)), None));
             let sink: LiveSink = Box::new({
@@ -358,11 +357,11 @@ impl<T: RowType> Copy for LiveView<T> {}
 /// Leptos counts resources to find their values again: the server and the browser make one each, in any case.
 fn server_rows<T: RowType>(
     core: &Core,
-    target: Option<Target>,
+    target: Option<&Target>,
     view: &Arc<View<T>>,
 ) -> (Option<ArcResource<First>>, First) {
     let request = match &core.mode {
-        Mode::Server(rest) => target.clone().map(|target| (rest.clone(), target, Arc::clone(view))),
+        Mode::Server(rest) => target.map(|target| (rest.clone(), target.clone(), Arc::clone(view))),
         Mode::Live(_) if transport::is_browser() => None,
         Mode::Live(_) => return (None, None),
     };
@@ -385,7 +384,7 @@ fn server_rows<T: RowType>(
     // Not `resource.get()`, which is for views: a hook's body is no place that could wait for it.
     let data: &ArcAsyncDerived<First> = &resource;
     let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
-    if let (Some(first), Some(target)) = (&found, &target) {
+    if let (Some(first), Some(target)) = (&found, target) {
         view.load(&target.spec.config.key_field, first.clone());
     }
     (Some(resource), found)
@@ -405,7 +404,7 @@ impl<T: RowType> LiveView<T> {
             Err(error) => View::unusable(error.clone()),
         };
         let view = Arc::new(view);
-        let (first, initial) = server_rows(core, now.ok(), &view);
+        let (first, initial) = server_rows(core, now.as_ref().ok(), &view);
         // Until the hook has taken hold of its query, the server and the browser must show the same: the server's rows,
         // which are about to be read again.
         if !immediate {

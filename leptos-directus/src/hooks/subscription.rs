@@ -199,7 +199,6 @@ impl<T: DeserializeOwned> Subscription<T> {
     }
 
     /// The query that is in force, the type's fields included.
-    #[must_use]
     pub fn query(&self) -> &Query {
         &self.query
     }

@@ -101,14 +101,20 @@ pub fn use_directus_auth() -> UseDirectusAuthReturn {
     }
 }
 
+/// Who the server found the visitor to be. A struct, because JSON has one `null` for `Some(None)` and `None`.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Known {
+    user: Option<User>,
+}
+
 /// The user that the server reads and the browser finds in the HTML.
-fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Option<User>>>> {
+fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
     let request = match &core.mode {
         Mode::Server(rest) => Some((rest.clone(), core.user.clone())),
         Mode::Live(_) if transport::is_browser() => None,
         Mode::Live(_) => return None,
     };
-    let resource = ArcResource::<Option<Option<User>>>::new_with_options(
+    let resource = ArcResource::<Option<Known>>::new_with_options(
         || (),
         move |()| {
             let request = request.clone();
@@ -118,13 +124,13 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Option<User>>>> {
                 // Without a session there is nobody to ask for.
                 let found = if rest.has_session() { who(&rest).await.ok()? } else { None };
                 user.set(Some(found.clone()));
-                Some(found)
+                Some(Known { user: found })
             }
         },
         true,
     );
-    let data: &ArcAsyncDerived<Option<Option<User>>> = &resource;
-    let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
+    let data: &ArcAsyncDerived<Option<Known>> = &resource;
+    let found = data.try_read_untracked().and_then(|value| value.clone()).flatten().map(|known| known.user);
     if found.is_some() && core.user.read_untracked().is_none() {
         core.user.set(found);
     }
@@ -135,7 +141,7 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Option<User>>>> {
 #[derive(Clone, Copy, Debug)]
 pub struct UseDirectusAuthReturn {
     directus: Directus,
-    first: StoredValue<Option<ArcResource<Option<Option<User>>>>>,
+    first: StoredValue<Option<ArcResource<Option<Known>>>>,
     pending: RwSignal<bool>,
 }
 

@@ -287,7 +287,7 @@ where
         match message {
             // tungstenite answers pings itself; Directus would answer none.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
-            Message::Close(frame) => return Ended::ClientClosed(frame.map(taken)),
+            Message::Close(frame) => return Ended::ClientClosed(frame.as_ref().map(taken)),
             Message::Text(_) | Message::Binary(_) => {}
         }
         // While we write we do not listen, and silence of the visitor means nothing.
@@ -333,7 +333,7 @@ where
                 Some(Ok(message)) => {
                     let is_ours = patience.hears(&message);
                     match message {
-                        Message::Close(frame) => return Ended::UpstreamClosed(frame.map(taken)),
+                        Message::Close(frame) => return Ended::UpstreamClosed(frame.as_ref().map(taken)),
                         Message::Text(_) | Message::Binary(_) if !is_ours => message,
                         _ => continue,
                     }
@@ -439,7 +439,7 @@ impl<'r> Patience<'r> {
     }
 }
 
-fn taken(frame: CloseFrame) -> (u16, String) {
+fn taken(frame: &CloseFrame) -> (u16, String) {
     (frame.code.into(), frame.reason.as_str().to_owned())
 }
 

@@ -266,10 +266,10 @@ impl Outgoing<'_> {
         let progress = Progress::default();
         let mut request = self.shared.upstream.http().request(self.method.clone(), self.target.clone());
         request = request.headers(self.headers.clone());
-        if let Some(session) = session {
-            if let Some(cookie) = cookies::request_header(&config.directus_session_cookie, session) {
-                request = request.header(header::COOKIE, cookie);
-            }
+        if let Some(session) = session
+            && let Some(cookie) = cookies::request_header(&config.directus_session_cookie, session)
+        {
+            request = request.header(header::COOKIE, cookie);
         }
         request = match body {
             Payload::Empty => request,
@@ -348,10 +348,11 @@ fn incoming(shared: &Shared, response: reqwest::Response, own: &OwnHost, is_sess
     {
         headers.append(header::SET_COOKIE, cookie);
     }
-    if is_session_dead && !headers.contains_key(header::SET_COOKIE) {
-        if let Some(cookie) = cookies::cleared(name, is_secure) {
-            headers.append(header::SET_COOKIE, cookie);
-        }
+    if is_session_dead
+        && !headers.contains_key(header::SET_COOKIE)
+        && let Some(cookie) = cookies::cleared(name, is_secure)
+    {
+        headers.append(header::SET_COOKIE, cookie);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_active(&headers) {

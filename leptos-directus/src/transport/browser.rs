@@ -32,7 +32,7 @@ use crate::{
 
 /// Makes HTTP requests with `fetch`, and with the cookies of the page's own origin.
 #[derive(Clone, Debug, Default)]
-pub struct HttpClient;
+pub struct HttpClient(());
 
 /// Ends the request when nobody waits for it any more.
 struct Abort(Option<AbortController>);

@@ -22,18 +22,18 @@ fn variable(name: &str) -> String {
 }
 
 /// Longer than anything here takes on a busy machine, and short enough to end a test that hangs.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Directus as the administrator.
 #[derive(Clone)]
-pub struct Admin {
+pub(crate) struct Admin {
     client: reqwest::Client,
-    pub url: String,
-    pub token: String,
+    pub(crate) url: String,
+    pub(crate) token: String,
 }
 
 impl Admin {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Whoever comes second finds the same provider there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
@@ -44,7 +44,7 @@ impl Admin {
     }
 
     /// One request; its status and body.
-    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
         if let Some(body) = body {
@@ -57,22 +57,33 @@ impl Admin {
     }
 
     /// One request that has to work; `data` of its body.
-    pub async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+    pub(crate) async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let (status, mut answer) = self.send(method, path, body.clone()).await;
         assert!(status < 300, "{method} {path} {body:?}: {status} {answer}");
         answer["data"].take()
     }
 
     /// What REST returns for a query now.
-    pub async fn read(&self, collection: &str, query: &Value) -> Vec<Value> {
+    pub(crate) async fn read(&self, collection: &str, query: &Value) -> Vec<Value> {
         let data = self.ok("SEARCH", &format!("/items/{collection}"), Some(json!({ "query": query }))).await;
         data.as_array().cloned().unwrap_or_else(|| vec![data])
     }
 
-    /// A collection of this name and these fields, gone when the test's Directus is. The public role may read it.
-    pub async fn collection(&self, stem: &str, key: Value, fields: Vec<Value>) -> String {
+    /// Removes what earlier tests left: without a licence key, Directus 12 has room for 25 collections.
+    pub(crate) async fn remove_collections(&self, stems: &[&str]) {
+        let collections = self.ok("GET", "/collections?limit=-1", None).await;
+        for collection in collections.as_array().into_iter().flatten() {
+            let name = collection["collection"].as_str().unwrap_or_default();
+            if stems.iter().any(|stem| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with("_t"))) {
+                self.ok("DELETE", &format!("/collections/{name}"), None).await;
+            }
+        }
+    }
+
+    /// A collection with these fields, under a name that begins with `stem`. The public role may read it.
+    pub(crate) async fn collection(&self, stem: &str, key: Value, fields: Vec<Value>) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{stem}_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{stem}_t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut all = vec![key];
         all.extend(fields);
         self.ok("POST", "/collections", Some(json!({ "collection": name, "schema": {}, "meta": {}, "fields": all })))
@@ -89,17 +100,17 @@ impl Admin {
 }
 
 /// An integer key that counts by itself.
-pub fn counting_key() -> Value {
+pub(crate) fn counting_key() -> Value {
     json!({ "field": "id", "type": "integer", "meta": {}, "schema": { "is_primary_key": true, "has_auto_increment": true } })
 }
 
-pub fn field(name: &str, kind: &str) -> Value {
+pub(crate) fn field(name: &str, kind: &str) -> Value {
     json!({ "field": name, "type": kind, "meta": {}, "schema": {} })
 }
 
 /// Waits until `probe` gives something, and says what it last saw if it never does.
 #[track_caller]
-pub fn eventually<T, Seen: Debug, F: Future<Output = Result<T, Seen>>>(
+pub(crate) fn eventually<T, Seen: Debug, F: Future<Output = Result<T, Seen>>>(
     what: &str,
     mut probe: impl FnMut() -> F,
 ) -> impl Future<Output = T> {

@@ -53,7 +53,7 @@ impl Page {
         outputs
     }
 
-    fn frame(&mut self, frame: serde_json::Value) -> Vec<Output> {
+    fn frame(&mut self, frame: &serde_json::Value) -> Vec<Output> {
         let frame = DirectusCodec::decode(frame.to_string().as_str()).unwrap();
         self.machine.frame(self.now, frame);
         self.outputs()
@@ -83,7 +83,7 @@ impl Page {
     }
 
     fn acknowledge(&mut self, uid: &str) -> Vec<Output> {
-        self.frame(json!({ "type": "subscription", "event": "init", "uid": uid }))
+        self.frame(&json!({ "type": "subscription", "event": "init", "uid": uid }))
     }
 }
 
@@ -234,7 +234,7 @@ fn a_link_that_answers_is_kept_for_ever() {
     for _ in 0..1_000 {
         let outputs = page.wait(10 * SECOND);
         assert_eq!(sent(&outputs), [json!({ "type": "ping" })]);
-        assert_eq!(page.frame(json!({ "type": "pong" })), []);
+        assert_eq!(page.frame(&json!({ "type": "pong" })), []);
     }
 }
 
@@ -243,7 +243,7 @@ fn a_ping_of_directus_is_answered() {
     let mut page = Page::new();
     page.subscribe("posts");
     page.open();
-    assert_eq!(sent(&page.frame(json!({ "type": "ping" }))), [json!({ "type": "pong" })]);
+    assert_eq!(sent(&page.frame(&json!({ "type": "ping" }))), [json!({ "type": "pong" })]);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_server_that_never_acknowledges_is_given_up() {
     // It answers pings all the same.
     for _ in 0..3 {
         page.wait(3 * SECOND);
-        page.frame(json!({ "type": "pong" }));
+        page.frame(&json!({ "type": "pong" }));
     }
     assert!(page.wait(2 * SECOND).contains(&Output::Close));
 }
@@ -342,7 +342,7 @@ fn an_expired_login_opens_a_new_socket() {
     page.open();
     page.acknowledge("posts#1");
     let error = json!({ "code": "TOKEN_EXPIRED", "message": "Token expired." });
-    let outputs = page.frame(json!({ "type": "auth", "status": "error", "error": error }));
+    let outputs = page.frame(&json!({ "type": "auth", "status": "error", "error": error }));
     assert!(outputs.contains(&Output::IdentityInDoubt) && outputs.contains(&Output::Close));
     assert_eq!(subscribed(&page.open()), ["posts#1"]);
 }
@@ -360,11 +360,11 @@ fn a_refused_subscription_is_asked_for_again() {
     let mut page = Page::new();
     page.subscribe("secrets");
     page.open();
-    assert_eq!(events(&page.frame(forbidden(Some("secrets#1")))), ["failed"]);
+    assert_eq!(events(&page.frame(&forbidden(Some("secrets#1")))), ["failed"]);
     let mut again = Vec::new();
     for _ in 0..4 {
         again.extend(subscribed(&page.wait(9 * SECOND)));
-        page.frame(json!({ "type": "pong" }));
+        page.frame(&json!({ "type": "pong" }));
     }
     assert_eq!(again, ["secrets#1"]);
 }
@@ -375,9 +375,9 @@ fn an_event_that_could_not_be_read_leaves_the_subscription_alive() {
     page.subscribe("posts");
     page.open();
     page.acknowledge("posts#1");
-    assert_eq!(events(&page.frame(forbidden(Some("posts#1")))), ["failed, alive"]);
+    assert_eq!(events(&page.frame(&forbidden(Some("posts#1")))), ["failed, alive"]);
     let update = json!({ "type": "subscription", "event": "update", "data": [{ "id": 1 }], "uid": "posts#1" });
-    assert_eq!(events(&page.frame(update)), ["changed"]);
+    assert_eq!(events(&page.frame(&update)), ["changed"]);
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn an_error_without_a_uid_finds_its_subscription_once_the_others_are_answered() 
     page.subscribe("posts");
     page.subscribe("secrets");
     page.open();
-    assert_eq!(events(&page.frame(forbidden(None))), [] as [&str; 0]);
+    assert_eq!(events(&page.frame(&forbidden(None))), [] as [&str; 0]);
     assert_eq!(events(&page.acknowledge("posts#1")), ["acknowledged", "failed"]);
 }
 
@@ -396,7 +396,7 @@ fn frames_that_exceeded_the_rate_limit_are_sent_again() {
     page.subscribe("posts");
     page.open();
     let error = json!({ "code": "REQUESTS_EXCEEDED", "message": "Too many messages, retry after 1999ms." });
-    page.frame(json!({ "type": "server", "status": "error", "error": error }));
+    page.frame(&json!({ "type": "server", "status": "error", "error": error }));
     assert_eq!(subscribed(&page.wait(SECOND)), [] as [&str; 0]);
     assert_eq!(subscribed(&page.wait(2 * SECOND)), ["posts#1"]);
 }
@@ -425,6 +425,6 @@ fn a_frame_for_somebody_else_is_nobodys() {
     page.acknowledge("posts#1");
     for uid in ["posts#2", "authors#1", "posts", "#1", ""] {
         let frame = json!({ "type": "subscription", "event": "update", "data": [], "uid": uid });
-        assert_eq!(page.frame(frame), [], "{uid}");
+        assert_eq!(page.frame(&frame), [], "{uid}");
     }
 }

@@ -1,0 +1,88 @@
+//! The browser's transport in a real browser: sockets, `fetch`, timers and listeners, on a page whose server has no Directus.
+#![cfg(target_arch = "wasm32")]
+
+use std::time::Duration;
+
+use any_spawner::Executor;
+use leptos::prelude::*;
+use leptos_directus::{
+    ConnectionStatus, Directus, DirectusOptions, LiveStatus, Query, SubscribeOptions, engine::Counts, provide_directus,
+    use_directus, use_realtime_collection,
+};
+use serde_json::Value;
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+/// A page with a connection of its own.
+fn page() -> (Owner, Directus) {
+    // Whoever comes second finds the executor there.
+    let _ = Executor::init_wasm_bindgen();
+    let owner = Owner::new();
+    owner.set();
+    provide_directus(DirectusOptions::default().linger(Duration::from_millis(50)));
+    (owner, use_directus())
+}
+
+/// Looks again at each of the browser's frames until it is so; the test runner's own limit ends what never is.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    while !is_so().await {
+        gloo_timers::future::TimeoutFuture::new(10).await;
+    }
+}
+
+#[wasm_bindgen_test]
+async fn nothing_is_opened_until_somebody_needs_it() {
+    let (_owner, directus) = page();
+    assert_eq!(directus.status().get_untracked(), ConnectionStatus::Idle);
+    assert_eq!(directus.counts().await, Counts::default());
+}
+
+#[wasm_bindgen_test]
+async fn a_refused_socket_says_why_and_is_tried_again() {
+    let (_owner, directus) = page();
+    directus.connect();
+    let mut tries = 0;
+    until(async || {
+        if let ConnectionStatus::Reconnecting { attempt, reason, .. } = directus.status().get_untracked() {
+            // The plain request that asks for the cause has been answered by this page's server.
+            assert!(reason.contains("404") || reason.contains("WEBSOCKETS_ENABLED"), "{reason}");
+            tries = attempt;
+        }
+        tries >= 3
+    })
+    .await;
+    directus.disconnect();
+    until(async || directus.status().get_untracked() == ConnectionStatus::Closed).await;
+}
+
+#[wasm_bindgen_test]
+async fn a_list_without_a_server_says_what_is_wrong_and_leaves_nothing_behind() {
+    let (owner, directus) = page();
+    let component = owner.child();
+    let posts = component.with(|| use_realtime_collection::<Value>("posts", Query::new()));
+    until(async || posts.error().get_untracked().is_some()).await;
+    assert_ne!(posts.status().get_untracked(), LiveStatus::Live);
+    assert_eq!(posts.items().get_untracked(), [] as [Value; 0]);
+    component.cleanup();
+    until(async || directus.counts().await == Counts::default()).await;
+}
+
+#[wasm_bindgen_test]
+async fn a_read_that_is_answered_with_a_page_is_a_clear_error() {
+    let (_owner, directus) = page();
+    let error = directus.items::<Value>("posts").read(Query::new()).await.unwrap_err();
+    assert_eq!(error.status(), Some(404), "{error}");
+    assert!(error.message().contains("posts"), "{error}");
+}
+
+#[wasm_bindgen_test]
+async fn a_subscription_ends_with_its_component() {
+    let (owner, directus) = page();
+    let component = owner.child();
+    let subscribing = component.with(|| use_directus().subscribe::<Value>("posts", SubscribeOptions::new()));
+    until(async || directus.counts().await.streams == 1).await;
+    component.cleanup();
+    assert!(subscribing.await.unwrap_err().is_closed());
+    until(async || directus.counts().await == Counts::default()).await;
+}
