@@ -34,7 +34,7 @@ impl AsRef<str> for DataField {
 }
 
 /// The attribute of a row, for `{..data_key(key)}` in a view.
-pub fn data_key(key: impl ToString) -> CustomAttr<DataKey, String> {
+pub fn data_key(key: &impl ToString) -> CustomAttr<DataKey, String> {
     custom_attribute(DataKey, key.to_string())
 }
 

@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// The HTML document that the server sends.
+#[expect(clippy::needless_pass_by_value, reason = "leptos_axum takes a function of `LeptosOptions`")]
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let style = format!("/{}/{}.css", options.site_pkg_dir, options.output_name);
     view! {

@@ -94,7 +94,6 @@ impl Post {
 }
 
 /// What the front page shows: published posts, newest first.
-#[must_use]
 pub fn published_posts() -> Query {
     Query::new().filter(Filter::field("status").eq(Stage::Published.as_str())).sort(["-date_created"]).limit(24)
 }
@@ -119,7 +118,6 @@ impl Card {
 }
 
 /// The posts of one lane of the board, the last moved first.
-#[must_use]
 pub fn posts_in(stage: Stage) -> Query {
     Query::new().filter(Filter::field("status").eq(stage.as_str())).sort(["-date_updated"]).limit(30)
 }
@@ -145,7 +143,6 @@ pub struct Comment {
 }
 
 /// The comments below a post, oldest first.
-#[must_use]
 pub fn comments_of(post: i64) -> Query {
     Query::new().filter(Filter::field("post").eq(post)).sort(["date_created"])
 }
@@ -182,7 +179,6 @@ pub struct Author {
 }
 
 /// The author records of whoever asks; for an anonymous visitor none at all.
-#[must_use]
 pub fn my_authors() -> Query {
     Query::new()
         .filter(Filter::field("user").nnull().and(Filter::field("user").eq(Variable::current_user())))
@@ -190,7 +186,6 @@ pub fn my_authors() -> Query {
 }
 
 /// The posts of whoever asks; for an anonymous visitor none at all.
-#[must_use]
 pub fn my_posts() -> Query {
     Query::new()
         .filter(Filter::field("author.user").nnull().and(Filter::field("author.user").eq(Variable::current_user())))

@@ -184,7 +184,7 @@ fn CardItem(key: RowKey, stage: Stage, card: Signal<Option<Card>>, desk: Desk) -
     view! {
         <li
             class="card"
-            {..data_key(key.get_value())}
+            {..data_key(&key.get_value())}
             data-moving=move || is_moving().to_string()
             draggable=move || desk.can_move.get().to_string()
             on:dragstart=start

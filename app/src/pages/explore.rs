@@ -176,7 +176,7 @@ fn Row(key: RowKey, rows: UseRealtimeCollectionReturn<Value>, columns: Memo<Vec<
         view! { <td {..data_field(name)}>{move || Some(text.get()).filter(|text| !text.is_empty())}</td> }
     };
     view! {
-        <tr {..data_key(key)}>
+        <tr {..data_key(&key)}>
             <For each=move || columns.get() key=|name| name.clone() children=cell />
         </tr>
     }

@@ -63,7 +63,7 @@ fn Story(key: String, post: Signal<Option<Post>>) -> impl IntoView {
     let text = move |read: fn(&Post) -> String| move || post.with(|post| post.as_ref().map(read).unwrap_or_default());
     let href = format!("/posts/{key}");
     view! {
-        <li class="story" {..data_key(key)}>
+        <li class="story" {..data_key(&key)}>
             <article>
                 <p class="kicker">{text(Post::kicker)}</p>
                 <h2>

@@ -106,7 +106,7 @@ fn Person(key: String, author: Signal<Option<Author>>) -> impl IntoView {
         move || author.with(|author| author.as_ref().and_then(read).unwrap_or_default())
     };
     view! {
-        <li class="person" {..data_key(key)}>
+        <li class="person" {..data_key(&key)}>
             <h3>{text(|author| author.name.clone())}</h3>
             <p>{text(|author| author.bio.clone())}</p>
         </li>

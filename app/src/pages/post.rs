@@ -89,7 +89,7 @@ fn CommentItem(key: String, comment: Signal<Option<Comment>>) -> impl IntoView {
         move || comment.with(|comment| comment.as_ref().and_then(read).unwrap_or_default())
     };
     view! {
-        <li class="comment" {..data_key(key)}>
+        <li class="comment" {..data_key(&key)}>
             <div class="comment__head">
                 <b>{text(|comment| comment.author_name.clone())}</b>
                 <Timestamp iso=Signal::derive(text(|comment| comment.date_created.clone())) />
@@ -165,7 +165,7 @@ fn CommentForm(post: Memo<i64>) -> impl IntoView {
                 </button>
             </div>
             <p class="status-line" role="status">
-                {move || outcome.get().unwrap_or_else(|_| "")}
+                {move || outcome.get().unwrap_or("")}
             </p>
             <p class="form-error" role="status">
                 {move || outcome.get().err()}
