@@ -4,17 +4,20 @@ use app::{App, shell};
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::{self, Next},
     response::Response,
     routing::get,
 };
-use leptos::config::LeptosOptions;
+use leptos::config::{Env, LeptosOptions};
 use leptos_axum::{LeptosRoutes, file_and_error_handler_with_context, generate_route_list};
 use leptos_directus::server::{DirectusServer, directus_routes};
-use tower_http::compression::{
-    CompressionLayer, Predicate,
-    predicate::{DefaultPredicate, NotForContentType},
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{DefaultPredicate, NotForContentType},
+    },
 };
 
 /// The whole app.
@@ -28,14 +31,18 @@ pub(crate) fn routes(options: LeptosOptions, directus: &DirectusServer) -> Route
         let options = options.clone();
         move || shell(options.clone())
     };
+    // Unoptimised, compressing a wasm file of ten megabytes takes longer than anybody waits: not while developing.
+    let is_developing = matches!(options.env, Env::DEV);
+    let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("image/"));
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(worthwhile.and(move |_: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| !is_developing));
     let pages = Router::new()
         .leptos_routes_with_context(&options, generate_route_list(App), context.clone(), document)
         .fallback(file_and_error_handler_with_context(context, shell))
         .with_state(options)
         // Directus compresses its own answers, and sockets are not to be compressed: only ours are.
-        .layer(
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::const_new("image/"))),
-        )
+        .layer(compression)
         .layer(middleware::from_fn(guard));
     let health = Router::new().route("/healthz", get(health)).with_state(directus.clone());
     Router::new().merge(pages).merge(health).merge(directus_routes(directus))
