@@ -196,37 +196,3 @@ pub(crate) fn decode<T: DeserializeOwned>(value: Value, what: &str) -> Result<T,
         Error::decode(format!("{what}: {place}{}", error.into_inner()))
     })
 }
-
-/// The error of an upgrade that was refused, from the proxy's answer (the same for the upgrade and for the plain request).
-pub(crate) fn refused_upgrade(status: u16, body: &str) -> Error {
-    #[derive(Deserialize)]
-    struct Probe {
-        #[serde(default)]
-        admitted: bool,
-        status: Option<u16>,
-        code: Option<String>,
-        message: Option<String>,
-    }
-    match serde_json::from_str::<Probe>(body) {
-        Ok(Probe { admitted: true, .. }) => Error::network(
-            "the WebSocket did not open, though the server would let it in: something on the way blocks it",
-        ),
-        Ok(Probe { status: told, code: Some(code), message: Some(message), .. }) => {
-            Error::answer(told.unwrap_or(status), code, message)
-        }
-        _ => match status {
-            401 => Error::answer(status, "AUTH_REQUIRED", "Directus asks for a login before it opens a WebSocket"),
-            403 => Error::answer(status, "FORBIDDEN", "the WebSocket was refused: its origin, or too many connections"),
-            404 => Error::answer(
-                status,
-                "ROUTE_NOT_FOUND",
-                "there is no WebSocket at this address: is WEBSOCKETS_ENABLED=true set in Directus?",
-            ),
-            _ => Error::answer(
-                status,
-                format!("HTTP_{status}"),
-                format!("the WebSocket was refused with status {status}"),
-            ),
-        },
-    }
-}

@@ -23,11 +23,12 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::JsValue;
 use web_sys::{AbortController, AbortSignal, RequestCredentials, VisibilityState};
 
-use super::{HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, retry_after, unreachable_error};
+use super::{
+    HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, refused_upgrade, retry_after, unreachable_error,
+};
 use crate::{
     connection::{Millis, Wake},
     error::Error,
-    rest::refused_upgrade,
 };
 
 /// Makes HTTP requests with `fetch`, and with the cookies of the page's own origin.

@@ -3,7 +3,11 @@
 //! Each file has the same signatures; this is the only place that chooses. Without the features `native` and `ssr` there is
 //! no network outside a browser, and `absent` says so.
 
+#![allow(dead_code, reason = "each platform uses its own part of what is written here for all of them")]
+
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::{error::Error, protocol::Secret};
 
@@ -92,4 +96,38 @@ pub(crate) fn close_reason(code: u16, reason: &str) -> String {
 /// The error for an HTTP request that nobody answered.
 pub(crate) fn unreachable_error() -> Error {
     Error::network("Directus can't be reached")
+}
+
+/// The error of an upgrade that was refused, from the proxy's answer (the same for the upgrade and for the plain request).
+pub(crate) fn refused_upgrade(status: u16, body: &str) -> Error {
+    #[derive(Deserialize)]
+    struct Probe {
+        #[serde(default)]
+        admitted: bool,
+        status: Option<u16>,
+        code: Option<String>,
+        message: Option<String>,
+    }
+    match serde_json::from_str::<Probe>(body) {
+        Ok(Probe { admitted: true, .. }) => Error::network(
+            "the WebSocket did not open, though the server would let it in: something on the way blocks it",
+        ),
+        Ok(Probe { status: told, code: Some(code), message: Some(message), .. }) => {
+            Error::answer(told.unwrap_or(status), code, message)
+        }
+        _ => match status {
+            401 => Error::answer(status, "AUTH_REQUIRED", "Directus asks for a login before it opens a WebSocket"),
+            403 => Error::answer(status, "FORBIDDEN", "the WebSocket was refused: its origin, or too many connections"),
+            404 => Error::answer(
+                status,
+                "ROUTE_NOT_FOUND",
+                "there is no WebSocket at this address: is WEBSOCKETS_ENABLED=true set in Directus?",
+            ),
+            _ => Error::answer(
+                status,
+                format!("HTTP_{status}"),
+                format!("the WebSocket was refused with status {status}"),
+            ),
+        },
+    }
 }

@@ -200,7 +200,7 @@ fn refusal(error: tungstenite::Error) -> Error {
             let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let wait = retry_after(wait);
             let body = response.body().as_deref().unwrap_or_default();
-            super::super::rest::refused_upgrade(status, &String::from_utf8_lossy(body)).with_retry_after(wait)
+            super::refused_upgrade(status, &String::from_utf8_lossy(body)).with_retry_after(wait)
         }
         tungstenite::Error::Url(_) => {
             Error::usage("the address of Directus's WebSocket must begin with ws:// or wss://")
