@@ -119,7 +119,12 @@ impl Site {
             optimiser.arg(&raw).arg("-o").arg(&raw);
             step.shown(&mut optimiser, Duration::from_secs(1200))?;
         }
-        rename(&raw, &next.join(format!("{OUTPUT_NAME}.wasm")))?;
+        // The page asks for either name: which one was decided when the leptos crate was compiled, by whether
+        // LEPTOS_OUTPUT_NAME was set then, and cargo does not compile it again when that changes.
+        let other = next.join(format!("{OUTPUT_NAME}.wasm"));
+        fs::hard_link(&raw, &other)
+            .or_else(|_| fs::copy(&raw, &other).map(drop))
+            .context(|| format!("cannot write {}", other.display()))?;
         for entry in fs::read_dir(&next).context(|| format!("cannot read {}", next.display()))?.flatten() {
             let to = package.join(entry.file_name());
             if entry.path().is_dir() {
