@@ -202,6 +202,13 @@ impl Answer {
     }
 }
 
+/// A client for requests that follows no redirect and undoes no compression.
+pub(crate) fn client() -> reqwest::Client {
+    // Whoever comes second finds the same provider there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 pub(crate) fn text(text: &str) -> Message {
     Message::text(text.to_owned())
 }
