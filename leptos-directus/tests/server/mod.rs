@@ -202,11 +202,11 @@ impl Answer {
     }
 }
 
-/// A client for requests that follows no redirect and undoes no compression.
+/// A client for requests that follows no redirect, undoes no compression, and does not wait for ever.
 pub(crate) fn client() -> reqwest::Client {
     // Whoever comes second finds the same provider there.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap()
 }
 
 pub(crate) fn text(text: &str) -> Message {
