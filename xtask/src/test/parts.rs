@@ -132,24 +132,27 @@ fn unit(run: &mut Run<'_>) -> Result<Counts> {
 }
 
 fn directus(run: &mut Run<'_>) -> Result<Counts> {
-    let library = test_files(run, "leptos-directus", is_real);
-    let server = test_files(run, "server", is_real);
+    // `real_mirror.rs` runs the example, which cargo does not build for whoever names the tests one by one.
+    let mut builds = vec![cargo(run, &["build", "-p", "leptos-directus", "--features", "ssr", "--example", "mirror"])];
     let mut commands = Vec::new();
-    if !library.is_empty() {
-        let mut command = cargo(run, &["test", "-p", "leptos-directus", "--features", "ssr"]);
-        command.args(library);
+    for (package, arguments) in [
+        ("leptos-directus", &["test", "-p", "leptos-directus", "--features", "ssr"][..]),
+        ("server", &["test", "-p", "server"]),
+    ] {
+        let files = test_files(run, package, is_real);
+        if files.is_empty() {
+            continue;
+        }
+        let mut command = cargo(run, arguments);
+        command.args(&files);
         commands.push(command);
-    }
-    if !server.is_empty() {
-        let mut command = cargo(run, &["test", "-p", "server"]);
-        command.args(server);
-        commands.push(command);
+        // In the same environment: build scripts look at it, and would be run again with all that depends on them.
+        let mut build = cargo(run, arguments);
+        build.args(&files).arg("--no-run");
+        builds.push(build);
     }
     // Compiled before Directus runs: three of them would only wait.
-    for command in &commands {
-        let mut build = Command::new(command.get_program());
-        build.args(command.get_args()).arg("--no-run").current_dir(&run.workspace.root);
-        build.env("CARGO_TARGET_DIR", &run.workspace.target);
+    for mut build in builds {
         if !run.command(&mut build, 45)?.0 {
             return Ok(Counts::one_failed());
         }
