@@ -17,7 +17,7 @@ use crate::{
     connection::ConnectionStatus,
     engine::QuerySpec,
     error::Error,
-    live::{LiveConfig, LiveStatus, Output, RowChanges, Window},
+    live::{LiveConfig, LiveStatus, Output, Reading, RowChanges, Window, as_asked},
     protocol::{Key, Query},
     rest::{Page, decode, with_fields_of},
     transport,
@@ -115,8 +115,8 @@ impl<F: Fn() -> Query + Send + Sync + 'static> IntoQuery for F {
 /// The rows of one live query, as signals: one for the order, one for each row.
 pub(crate) struct View<T> {
     collection: String,
-    /// The key field, where it was asked for only because we need it: rows must come out as the query says.
-    unasked_key: Option<String>,
+    /// Fields that are read only because we need them: rows must come out as the query says.
+    unasked: Vec<String>,
     order: RwLock<Order>,
     pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
     rows: RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>,
@@ -137,7 +137,7 @@ impl<T: RowType> View<T> {
     fn new(target: &Target, status: LiveStatus) -> Self {
         Self {
             collection: target.spec.collection.clone(),
-            unasked_key: target.unasked_key.clone(),
+            unasked: target.unasked.clone(),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
@@ -166,7 +166,7 @@ impl<T: RowType> View<T> {
         let rows = rows.iter().map(|(key, row)| (key.clone(), ArcRwSignal::new(row.get_untracked()))).collect();
         Self {
             collection: self.collection.clone(),
-            unasked_key: self.unasked_key.clone(),
+            unasked: self.unasked.clone(),
             order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
             keys: ArcRwSignal::new(self.keys.get_untracked()),
             rows: RwLock::new(rows),
@@ -190,20 +190,20 @@ impl<T: RowType> View<T> {
                 }
             }
             // The driver makes the reads.
-            Output::Read(_) => {}
+            Output::Read(..) => {}
         }
     }
 
     fn read_row(&self, key: &Key, row: &Value) -> Result<T, Error> {
-        let mut row = row.clone();
-        if let (Some(field), Value::Object(fields)) = (&self.unasked_key, &mut row) {
-            // `shift_remove` would be needed for `preserve_order`; `remove` would move the last field to its place.
-            fields.shift_remove(field);
-        }
-        decode(row, &format!("`{}`, key {key}", self.collection))
+        decode(as_asked(row, &self.unasked), &format!("`{}`, key {key}", self.collection))
     }
 
-    fn apply(&self, changes: RowChanges) {
+    fn apply(&self, mut changes: RowChanges) {
+        let reordering = RowChanges {
+            order: changes.order.take(),
+            splices: std::mem::take(&mut changes.splices),
+            ..RowChanges::default()
+        };
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
         let mut gone: HashSet<RowKey> = HashSet::new();
@@ -226,9 +226,7 @@ impl<T: RowType> View<T> {
             order.unfit.remove(&key);
             gone.insert(key);
         }
-        if let Some(keys) = changes.order {
-            order.keys = keys.into_iter().map(RowKey).collect();
-        }
+        reordering.apply_order(&mut order.keys);
         let shown: Vec<RowKey> = order.keys.iter().filter(|key| !order.unfit.contains_key(*key)).cloned().collect();
         let unfit = order.keys.iter().find_map(|key| order.unfit.get(key)).cloned();
         drop(order);
@@ -293,7 +291,7 @@ type FirstView<T> = (Arc<View<T>>, Option<Page<Value>>);
 pub(crate) struct Target {
     pub(crate) spec: QuerySpec,
     query: Query,
-    unasked_key: Option<String>,
+    unasked: Vec<String>,
     name: String,
 }
 
@@ -301,11 +299,13 @@ impl Target {
     /// What is read for rows of type `T`.
     pub(crate) fn new<T: RowType>(collection: &str, watch: &[String], config: &LiveConfig, query: Query) -> Self {
         let asked = with_fields_of::<T>(query);
-        let query = asked.for_reading(&config.key_field);
-        let unasked_key = (query.fields.len() > asked.fields.len()).then(|| config.key_field.clone());
-        let name = format!("{collection}|{}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config: config.clone() };
-        Self { spec, query, unasked_key, name }
+        let Reading { query, unasked, shape } = Reading::of(&asked, &config.key_field);
+        let config = LiveConfig { window: shape, ..config.clone() };
+        // Rows that were asked for with other fields come out otherwise.
+        let name =
+            format!("{collection}|{}|{unasked:?}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config };
+        Self { spec, query, unasked, name }
     }
 
     #[cfg(feature = "native")]
@@ -314,8 +314,8 @@ impl Target {
     }
 
     #[cfg(feature = "native")]
-    pub(crate) fn unasked_key(&self) -> Option<&str> {
-        self.unasked_key.as_deref()
+    pub(crate) fn unasked(&self) -> &[String] {
+        &self.unasked
     }
 
     fn hold<T: RowType>(&self, client: &Client, first: Option<FirstView<T>>) -> (Held, Arc<View<T>>) {
@@ -571,7 +571,7 @@ impl<T: RowType> View<T> {
     fn unusable(error: Error) -> Self {
         Self {
             collection: String::new(),
-            unasked_key: None,
+            unasked: Vec::new(),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),

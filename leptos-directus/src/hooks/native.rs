@@ -21,7 +21,7 @@ use crate::{
     client::{Held, LiveRequest, LiveSink},
     connection::ConnectionConfig,
     error::Error,
-    live::{LiveStatus, Output, RowChanges},
+    live::{LiveStatus, Output, RowChanges, as_asked},
     protocol::{Key, Query, Secret},
     rest::Rest,
     transport::{Credentials, HttpClient, SocketTarget},
@@ -133,12 +133,12 @@ impl Directus {
         let target = Target::new::<Value>(&collection, &watch, &config, query);
         let core = self.core();
         let Some(client) = core.client() else { return LiveRows { held: None, board: Arc::default() } };
-        let unasked_key = target.unasked_key().map(str::to_owned);
+        let unasked = target.unasked().to_vec();
         let (held, board) = client.hold(&client.own_name(), || {
             let board = Arc::new(Board::default());
             let sink: LiveSink = Box::new({
                 let board = Arc::clone(&board);
-                let mut mirror = Mirror { unasked_key, order: Vec::new(), rows: HashMap::new() };
+                let mut mirror = Mirror { unasked, order: Vec::new(), rows: HashMap::new() };
                 move |output| board.output(&mut mirror, output)
             });
             let request = LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None };
@@ -161,33 +161,25 @@ pub struct Snapshot {
 
 /// The rows as changes make them.
 struct Mirror {
-    unasked_key: Option<String>,
+    /// Fields that were read only because we need them.
+    unasked: Vec<String>,
     order: Vec<Key>,
     rows: HashMap<Key, Arc<Value>>,
 }
 
 impl Mirror {
     fn apply(&mut self, changes: RowChanges) {
+        changes.apply_order(&mut self.order);
         for key in &changes.removed {
             self.rows.remove(key);
         }
         self.rows.extend(changes.changed);
-        if let Some(order) = changes.order {
-            self.order = order;
-        }
     }
 
-    /// The rows in order, without a key that was asked for only because we need it.
+    /// The rows in order, as they were asked for.
     fn rows(&self) -> Vec<Value> {
         let rows = self.order.iter().filter_map(|key| self.rows.get(key));
-        rows.map(|row| {
-            let mut row = (**row).clone();
-            if let (Some(field), Value::Object(fields)) = (&self.unasked_key, &mut row) {
-                fields.shift_remove(field);
-            }
-            row
-        })
-        .collect()
+        rows.map(|row| as_asked(row, &self.unasked)).collect()
     }
 }
 
@@ -218,7 +210,7 @@ impl Board {
                 posted.snapshot.status = status;
                 posted.snapshot.error = error;
             }
-            Output::Meta(_) | Output::Read(_) => return,
+            Output::Meta(_) | Output::Read(..) => return,
         }
         posted.is_new = true;
         if let Some(reader) = posted.reader.take() {

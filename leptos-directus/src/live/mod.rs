@@ -8,7 +8,12 @@
 //! H2), cut (H6), or silent about rows that left (H3). A read that was sent after the last hint is right by construction.
 
 mod query;
+mod reading;
+mod shape;
 mod window;
 
 pub use query::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId};
-pub use window::{RowChanges, Window};
+pub use reading::Reading;
+pub(crate) use reading::as_asked;
+pub use shape::{ReadScope, WindowShape};
+pub use window::{RowChanges, Splice, Window};

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use serde_json::Value;
 
-use super::window::{RowChanges, Window};
+use super::{
+    shape::{ReadScope, WindowShape},
+    window::{RowChanges, Window},
+};
 use crate::{
     connection::{Backoff, Millis},
     error::Error,
@@ -19,6 +22,12 @@ pub struct LiveConfig {
     pub key_field: String,
     /// Hints about other keys are none of this query's business; only for queries for one row, by its key.
     pub only_key: Option<Key>,
+    /// What there is to know of the query. Nothing, by default: then its window is read whole at every hint.
+    pub window: WindowShape,
+    /// Windows of no more rows than this are read whole at every hint: 50.
+    pub small: usize,
+    /// If more keys than this are in doubt, the window is read whole: 64.
+    pub keys_at_most: usize,
     /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). Never, by default.
     pub revalidate_every: Option<Duration>,
     /// While there is no socket, read this often: 30 s.
@@ -36,6 +45,9 @@ impl Default for LiveConfig {
         Self {
             key_field: "id".to_owned(),
             only_key: None,
+            window: WindowShape::default(),
+            small: 50,
+            keys_at_most: 64,
             revalidate_every: None,
             poll_every: Duration::from_secs(30),
             first_read_after: Duration::from_secs(1),
@@ -97,8 +109,8 @@ impl LiveStatus {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Read the window; the reply is reported with this number.
-    Read(ReadId),
+    /// Read this; the reply is reported with this number.
+    Read(ReadId, ReadScope),
     /// Rows changed.
     Rows(RowChanges),
     /// The counts that were asked for with `meta` changed.
@@ -374,7 +386,7 @@ impl LiveQuery {
             self.doubt = false;
             self.asked = false;
             self.retry_at = None;
-            self.outputs.push_back(Output::Read(read));
+            self.outputs.push_back(Output::Read(read, ReadScope::Window));
         }
         self.tell();
     }

@@ -25,7 +25,7 @@ fn outputs(query: &mut LiveQuery) -> Vec<Output> {
 
 fn reads(query: &mut LiveQuery) -> Vec<ReadId> {
     let reads = outputs(query).into_iter().filter_map(|output| match output {
-        Output::Read(read) => Some(read),
+        Output::Read(read, _) => Some(read),
         _ => None,
     });
     reads.collect()
