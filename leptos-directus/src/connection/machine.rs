@@ -28,8 +28,8 @@ pub struct ConnectionConfig {
     pub stable_after: Duration,
     /// How soon a refused login or subscription is asked for again: 30 s.
     pub refused_retry: Duration,
-    /// Directus drops what exceeds 50 frames a second and says so without telling which: we stay well below. 30 frames that
-    /// subscribe or unsubscribe within any second.
+    /// Directus drops what exceeds 50 frames a second and says so without telling which. So no more than 24 frames that
+    /// subscribe or unsubscribe within any second: those of two seconds may arrive in one.
     pub subscribes_per_second: u32,
     /// Ceiling of the first delay, doubling afterwards: 100 ms.
     pub first_delay: Duration,
@@ -49,7 +49,7 @@ impl Default for ConnectionConfig {
             linger: Duration::from_secs(5),
             stable_after: Duration::from_secs(60),
             refused_retry: Duration::from_secs(30),
-            subscribes_per_second: 30,
+            subscribes_per_second: 24,
             first_delay: Duration::from_millis(100),
             longest_delay: Duration::from_secs(30),
             seed: 0,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::database::{Collection, Database, Who};
 
-/// Frames in a second that one socket may send; the real one takes 50. The engine is told to subscribe at 12 a second.
+/// Frames in a second that one socket may send; the real one takes 50. The engine is told to subscribe at 9 a second.
 pub(crate) const FRAMES_A_SECOND: usize = 20;
 
 #[derive(Debug)]

@@ -118,7 +118,10 @@ impl Run {
             Op::Expire => world.expire(),
             Op::Cut => world.cut("cut off"),
             Op::HalfOpen => world.half_open(),
-            Op::Slow { millis } => world.slow = *millis,
+            Op::Slow { millis } => {
+                world.limited = true;
+                world.slow = *millis;
+            }
             Op::Opening(opening) => world.opening = *opening,
             Op::Reading(reading) => world.reading = *reading,
             Op::Restart => world.cut("Directus restarts"),
@@ -208,7 +211,7 @@ impl Run {
         let world = &mut self.world;
         world.mend();
         // A thousand subscriptions are not there at once: they keep below Directus's limit.
-        let soon = SOON + world.entries() as u64 * 100;
+        let soon = SOON + world.entries() as u64 * 125;
         if world.disconnected || self.weather == Weather::Wild {
             world.pass(PATIENCE)?;
         } else if self.weather == Weather::Link && !world.watched.is_empty() {
