@@ -198,18 +198,15 @@ impl<T: RowType> View<T> {
         decode(as_asked(row, &self.unasked), &format!("`{}`, key {key}", self.collection))
     }
 
-    fn apply(&self, mut changes: RowChanges) {
-        let reordering = RowChanges {
-            order: changes.order.take(),
-            splices: std::mem::take(&mut changes.splices),
-            ..RowChanges::default()
-        };
+    /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
+    fn apply(&self, changes: RowChanges) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
+        let all_fitted = order.unfit.is_empty();
         let mut fresh = Vec::new();
         let mut gone: HashSet<RowKey> = HashSet::new();
-        for (key, row) in changes.changed {
-            let decoded = self.read_row(&key, &row);
-            let key = RowKey(key);
+        for (key, row) in &changes.changed {
+            let decoded = self.read_row(key, row);
+            let key = RowKey(key.clone());
             match decoded {
                 Ok(row) => {
                     order.unfit.remove(&key);
@@ -221,14 +218,19 @@ impl<T: RowType> View<T> {
                 }
             }
         }
-        for key in changes.removed {
-            let key = RowKey(key);
+        for key in &changes.removed {
+            let key = RowKey(key.clone());
             order.unfit.remove(&key);
             gone.insert(key);
         }
-        reordering.apply_order(&mut order.keys);
-        let shown: Vec<RowKey> = order.keys.iter().filter(|key| !order.unfit.contains_key(*key)).cloned().collect();
-        let unfit = order.keys.iter().find_map(|key| order.unfit.get(key)).cloned();
+        changes.apply_order(&mut order.keys);
+        let all_fit = all_fitted && order.unfit.is_empty();
+        // Every key, only where a row may have been left out that is shown now, or the other way round.
+        let shown = (!all_fit || changes.order.is_some()).then(|| {
+            let shown = order.keys.iter().filter(|key| !order.unfit.contains_key(*key));
+            shown.cloned().collect::<Vec<RowKey>>()
+        });
+        let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)).cloned() };
         drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
         let mut updates = Vec::new();
@@ -247,8 +249,14 @@ impl<T: RowType> View<T> {
                 signal.set(Some(row));
             }
         }
-        if *self.keys.read_untracked() != shown {
-            self.keys.set(shown);
+        match shown {
+            Some(shown) => {
+                if *self.keys.read_untracked() != shown {
+                    self.keys.set(shown);
+                }
+            }
+            None if changes.reorders() => self.keys.update(|keys| changes.apply_order(keys)),
+            None => {}
         }
         let left: Vec<_> = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);

@@ -7,8 +7,12 @@
 //! if a hint came meanwhile. The rows of an event are never put on the screen: they may be older than what is there (hazard
 //! H2), cut (H6), or silent about rows that left (H3). A read that was sent after the last hint is right by construction.
 
+mod doubt;
+mod kin;
+mod place;
 mod query;
 mod reading;
+mod reply;
 mod shape;
 mod window;
 

@@ -107,6 +107,34 @@ impl Window {
         changes
     }
 
+    /// Takes over changes that were made for these rows, at a cost that does not grow with their number; only a row that
+    /// enters or leaves pushes the keys behind it.
+    pub(super) fn apply(&mut self, changes: &RowChanges) {
+        changes.apply_order(&mut self.order);
+        for key in &changes.removed {
+            self.rows.remove(key);
+        }
+        for (key, row) in &changes.changed {
+            self.rows.insert(key.clone(), Arc::clone(row));
+        }
+    }
+
+    /// The row with this key, if there is one.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Arc<Value>> {
+        self.rows.get(key)
+    }
+
+    /// The keys in order.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.order
+    }
+
+    pub(super) fn row_at(&self, place: usize) -> Option<&Arc<Value>> {
+        self.rows.get(self.order.get(place)?)
+    }
+
     /// The rows in order.
     pub fn rows(&self) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
         self.order.iter().filter_map(|key| self.rows.get_key_value(key))

@@ -221,3 +221,6 @@ fn a_partly_refused_feed_is_polled() {
     query.hint(NOW, &[key(1)]);
     assert_eq!(reads(&mut query).len(), 1);
 }
+
+/// Windows of some size, of which only the rows in doubt are read.
+mod keys;
