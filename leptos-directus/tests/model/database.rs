@@ -1,6 +1,6 @@
 //! The rows of the simulated Directus, and what its REST answers: filters, order, windows, counts, rights.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use leptos_directus::{Error, Key, Page, connection::Millis};
 use serde_json::{Map, Value, json};
@@ -59,7 +59,8 @@ pub(crate) const PEOPLE: Who = 3;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Database {
-    tables: HashMap<Collection, Vec<Row>>,
+    /// Rows are shared with the copies of the database that older HTML is made of.
+    tables: HashMap<Collection, Vec<Arc<Row>>>,
     rights: HashMap<(Who, Collection), Right>,
     made: u64,
     version: u64,
@@ -72,7 +73,7 @@ pub(crate) fn forbidden() -> Error {
 }
 
 impl Database {
-    pub(crate) fn rows(&self, collection: Collection) -> &[Row] {
+    pub(crate) fn rows(&self, collection: Collection) -> &[Arc<Row>] {
         self.tables.get(&collection).map_or(&[], Vec::as_slice)
     }
 
@@ -110,7 +111,7 @@ impl Database {
             row.insert(field.name().to_owned(), self.value(collection, field, kind));
         }
         row.insert("v".to_owned(), self.next_version());
-        self.tables.entry(collection).or_default().push(row);
+        self.tables.entry(collection).or_default().push(Arc::new(row));
         key
     }
 
@@ -175,6 +176,7 @@ impl Database {
         for (_, rows) in self.tables.iter_mut().filter(|(child, _)| **child != Collection::Authors) {
             for row in rows.iter_mut().filter(|row| row.get("author") == Some(key)) {
                 version += 1;
+                let row = Arc::make_mut(row);
                 row.insert("author".to_owned(), Value::Null);
                 row.insert("v".to_owned(), json!(version));
             }
@@ -183,7 +185,11 @@ impl Database {
     }
 
     fn row_mut(&mut self, collection: Collection, key: &Value) -> Option<&mut Row> {
-        self.tables.get_mut(&collection)?.iter_mut().find(|row| row.get(collection.key_field()) == Some(key))
+        self.tables
+            .get_mut(&collection)?
+            .iter_mut()
+            .find(|row| row.get(collection.key_field()) == Some(key))
+            .map(Arc::make_mut)
     }
 
     fn related(&self, row: &Row, who: Option<Who>) -> Option<&Row> {
@@ -220,6 +226,7 @@ impl Database {
             .rows(collection)
             .iter()
             .filter(|row| right != Right::Flagged || row.get("flag") == Some(&json!(true)))
+            .map(Arc::as_ref)
             .collect::<Vec<_>>();
         let total = visible.len();
         let filter = query.get("filter").and_then(Value::as_object).cloned().unwrap_or_default();

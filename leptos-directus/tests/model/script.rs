@@ -201,7 +201,7 @@ fn collection() -> impl Strategy<Value = Collection> {
 }
 
 fn picks() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![3 => prop::collection::vec(0..12_u8, 1), 1 => prop::collection::vec(0..12_u8, 1..8)]
+    prop_oneof![3 => prop::collection::vec(0..40_u8, 1), 1 => prop::collection::vec(0..40_u8, 1..8)]
 }
 
 fn told() -> impl Strategy<Value = bool> {
@@ -220,7 +220,7 @@ fn write() -> impl Strategy<Value = Op> {
             .prop_map(|(at, picks, field, kind, frames, told)| Op::Update { at, picks, field, kind, frames, told }),
         2 => (collection(), picks(), frames(), told())
             .prop_map(|(at, picks, frames, told)| Op::Delete { at, picks, frames, told }),
-        1 => (collection(), 0..12_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
+        1 => (collection(), 0..40_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
         1 => (collection(), 0..24_u8).prop_map(|(at, kind)| Op::Flash { at, kind }),
     ]
 }

@@ -16,7 +16,7 @@ pub(crate) struct Shape {
     pub(crate) about: &'static str,
 }
 
-pub(crate) const SHAPES: u8 = 24;
+pub(crate) const SHAPES: u8 = 33;
 
 pub(crate) fn shape(number: u8) -> Shape {
     let plain = |collection: Collection| {
@@ -72,6 +72,18 @@ pub(crate) fn shape(number: u8) -> Shape {
             ("articles with author, every 10 s", Articles, related.sort("id"))
         }
         21 => ("authors by title", Authors, plain(Authors).sort("title")),
+        23 => ("8 articles by -rank", Articles, plain(Articles).sort("-rank").limit(8)),
+        24 => ("articles 3 to 10 by rank", Articles, plain(Articles).sort("rank").limit(8).offset(2)),
+        25 => ("9 flagged articles by rank", Articles, plain(Articles).filter(flagged()).sort("rank").limit(9)),
+        26 => ("8 articles by -day and rank", Articles, plain(Articles).sort(["-day", "rank"]).limit(8)),
+        27 => ("articles by flag and -id", Articles, plain(Articles).sort(["flag", "-id"])),
+        28 => ("8 notes by day", Notes, plain(Notes).sort("day").limit(8)),
+        29 => ("8 articles by title", Articles, plain(Articles).sort("title").limit(8)),
+        30 => ("8 tags by -rank", Tags, plain(Tags).sort("-rank").limit(8)),
+        31 => {
+            let filter = Filter::field("rank").lt(3);
+            ("flagged articles of a rank < 3 by -rank", Articles, plain(Articles).filter(filter).sort("-rank"))
+        }
         22 => ("3 articles by year", Articles, plain(Articles).sort("year(day)").limit(3)),
         _ => ("3 articles by -id", Articles, plain(Articles).sort("-id").limit(3)),
     };

@@ -82,6 +82,8 @@ pub(crate) struct Watched {
     pub(crate) held: bool,
     /// The one read that counts.
     flight: Option<ReadId>,
+    /// The server asked for a pause until then.
+    pause: Millis,
     /// Why a read may be made: each hint, each answer of the socket, each wish.
     allowed: u64,
     pub(crate) reads: u64,
@@ -145,6 +147,8 @@ pub(crate) struct World {
     /// Calls of the engine so far.
     pub(crate) steps: u64,
     pub(crate) rows_written: u64,
+    pub(crate) all_reads: u64,
+    pub(crate) key_reads: u64,
     log: VecDeque<String>,
     logs: bool,
 }
@@ -183,12 +187,18 @@ impl World {
             held_open: false,
             steps: 0,
             rows_written: 0,
+            all_reads: 0,
+            key_reads: 0,
             log: VecDeque::new(),
             logs,
         };
-        for (collection, rows) in
-            [(Collection::Authors, 2), (Collection::Articles, 5), (Collection::Tags, 3), (Collection::Notes, 3)]
-        {
+        let many = [0, 9, 24][world.random.usize(0..3)];
+        for (collection, rows) in [
+            (Collection::Authors, 2),
+            (Collection::Articles, 5 + many),
+            (Collection::Tags, 3 + many / 2),
+            (Collection::Notes, 3 + many / 2),
+        ] {
             for kind in 0..rows {
                 world.directus.database.insert(collection, kind, None);
             }
@@ -500,12 +510,17 @@ impl World {
         if let Some(flight) = watched.flight.replace(read) {
             return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
         }
+        if self.now < watched.pause {
+            return Err(format!("{query:?} is read, and the server asked for a pause"));
+        }
         if let ReadScope::Keys(keys) = &scope
             && keys.is_empty()
         {
             return Err(format!("{query:?} reads no keys at all"));
         }
         watched.reads += 1;
+        self.all_reads += 1;
+        self.key_reads += u64::from(matches!(scope, ReadScope::Keys(_)));
         let every = watched.shape.revalidate.unwrap_or(30).min(30) * 1_000;
         let allowed = 2 * (watched.allowed + (self.now - watched.born) / every) + 4;
         if watched.reads > allowed {
@@ -525,7 +540,7 @@ impl World {
                 self.agenda.plan(self.now + late, Event::Reads(flight));
                 return Ok(());
             }
-            Reading::Lost => Some((30_000, Error::timeout("reading"))),
+            Reading::Lost => Some((15_000, Error::timeout("reading"))),
             Reading::Unanswered => Some((100, Error::network("cut off"))),
             Reading::Busy => {
                 Some((40, Error::answer(503, "SERVICE_UNAVAILABLE", "under pressure").with_retry_after(after(7))))
@@ -552,6 +567,8 @@ impl World {
         match self.watched.get_mut(&id) {
             Some(watched) if watched.flight == Some(flight.read) => {
                 watched.flight = None;
+                let pause = result.as_ref().err().and_then(Error::retry_after).unwrap_or_default();
+                watched.pause = self.now + u64::try_from(pause.as_millis()).expect("it is short");
                 if cause != Cause::Good(id) {
                     watched.allowed += 1;
                 }
@@ -602,7 +619,7 @@ impl World {
     /// What is on its way is for somebody else.
     fn forget_flights(&mut self) {
         for watched in self.watched.values_mut() {
-            watched.flight = None;
+            (watched.flight, watched.pause) = (None, 0);
             watched.allowed += 1;
         }
     }
@@ -733,7 +750,7 @@ impl World {
             only_key: shape.only_key.clone(),
             revalidate_every: shape.revalidate.map(Duration::from_secs),
             window: WindowShape::of(&shape.query, key_field),
-            small: [0, 2, 50][self.random.usize(0..3)],
+            small: [0, 0, 0, 2, 50][self.random.usize(0..5)],
             keys_at_most: [1, 4, 64][self.random.usize(0..3)],
             seed: self.random.u64(..),
             ..LiveConfig::default()
@@ -750,6 +767,7 @@ impl World {
             view,
             held: true,
             flight: None,
+            pause: 0,
             allowed: 2,
             reads: 0,
             born: self.now,
@@ -790,7 +808,7 @@ impl World {
 
     pub(crate) fn refetch(&mut self, id: QueryId) -> Verdict {
         if let Some(watched) = self.watched.get_mut(&id) {
-            watched.allowed += 1;
+            (watched.allowed, watched.pause) = (watched.allowed + 1, 0);
             self.engine.refetch(self.now, id);
             self.drain(Cause::Other)?;
         }
@@ -899,7 +917,11 @@ impl World {
     }
 
     pub(crate) fn expire(&mut self) {
-        self.who = 0;
+        let was = std::mem::replace(&mut self.who, 0);
+        if was != 0 && !matches!(self.socket, Socket::Open(_)) {
+            // There is no socket that could be told.
+            self.watched.values_mut().for_each(|watched| watched.untold = true);
+        }
         for (number, frame) in self.directus.expire() {
             self.push(number, Packet::Frame(frame));
         }
