@@ -345,7 +345,8 @@ impl LiveQuery {
         } else {
             self.doubt.add(keys, self.config.keys_at_most);
         }
-        if self.refused {
+        // Who was refused is asked for again at once; a wait after anything else is kept.
+        if self.error.as_ref().is_some_and(Error::is_refusal) {
             self.retry_at = None;
         }
         self.settle(now);

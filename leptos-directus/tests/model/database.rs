@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) type Row = Map<String, Value>;
 
-/// What there is to read. All have the fields `title`, `rank`, `day`, `flag`, `author` (a row of `Authors`) and `v`, which
+/// What there is to read. All have the fields `title`, `rank`, `day`, `flag`, `author` (a row of `Authors`), `parent` (a row of the same) and `v`, which
 /// is another number after each write to the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Collection {
@@ -147,6 +147,11 @@ impl Database {
             }
             Field::Flag => json!(!kind.is_multiple_of(3)),
             Field::Author if collection == Collection::Authors => Value::Null,
+            Field::Parent => {
+                let rows = self.rows(collection);
+                let row = rows.get(kind % (rows.len() + 1));
+                row.and_then(|row| row.get(collection.key_field())).cloned().unwrap_or_default()
+            }
             Field::Author => {
                 let rows = self.rows(Collection::Authors);
                 rows.get(kind % (rows.len() + 1)).and_then(|row| row.get("id")).cloned().unwrap_or_default()
@@ -264,15 +269,23 @@ impl Database {
             None => limit.saturating_mul(page - 1),
         };
         let fields = texts(query, "fields");
-        let items = rows.into_iter().skip(skip).take(limit).map(|row| self.shown(row, &fields, who)).collect();
+        let items = rows.into_iter().skip(skip).take(limit);
+        let items = items.map(|row| self.shown(collection, row, &fields, who)).collect();
         let wanted = query.get("meta").and_then(Value::as_str);
         let meta = wanted.map(|_| json!({ "total_count": total, "filter_count": found }));
         Ok(Page { items, meta })
     }
 
-    fn shown(&self, row: &Row, fields: &[String], who: Who) -> Value {
+    fn shown(&self, collection: Collection, row: &Row, fields: &[String], who: Who) -> Value {
         let mut shown = Row::new();
         for field in fields {
+            if field == "children" {
+                let key = row.get(collection.key_field());
+                let children = self.rows(collection).iter().filter(|child| child.get("parent") == key);
+                let keys = children.filter_map(|child| child.get(collection.key_field()).cloned());
+                shown.insert(field.clone(), Value::Array(keys.collect()));
+                continue;
+            }
             match field.split_once('.') {
                 None => drop(shown.insert(field.clone(), row.get(field).cloned().unwrap_or_default())),
                 Some((relation, field)) => match self.related(row, Some(who)) {
@@ -328,10 +341,12 @@ pub(crate) enum Field {
     Day,
     Flag,
     Author,
+    /// Another row of the collection, which shows this one among its `children`.
+    Parent,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 5] = [Self::Title, Self::Rank, Self::Day, Self::Flag, Self::Author];
+    pub(crate) const ALL: [Self; 6] = [Self::Title, Self::Rank, Self::Day, Self::Flag, Self::Author, Self::Parent];
 
     fn name(self) -> &'static str {
         match self {
@@ -340,6 +355,7 @@ impl Field {
             Self::Day => "day",
             Self::Flag => "flag",
             Self::Author => "author",
+            Self::Parent => "parent",
         }
     }
 }

@@ -36,6 +36,15 @@ pub(crate) struct Peer {
     names: BTreeMap<String, (String, Option<EventKind>)>,
 }
 
+/// What comes of a frame.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Nothing,
+    Now(ServerMessage),
+    /// The subscription is registered a moment later, and acknowledged then.
+    Later(ServerMessage, Subscription),
+}
+
 /// Something that was written, and is to be told.
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {
@@ -104,15 +113,10 @@ impl Directus {
     ///
     /// # Errors
     /// If a uid is used for something else than before: two subscriptions could not be told apart.
-    pub(crate) fn executes(
-        &mut self,
-        now: Millis,
-        socket: u64,
-        message: &ClientMessage,
-    ) -> Result<Option<ServerMessage>, String> {
+    pub(crate) fn executes(&mut self, now: Millis, socket: u64, message: &ClientMessage) -> Result<Answer, String> {
         let refuses = self.refuses;
         let refusal = |this: &Self, uid: Option<&str>| this.error("subscribe", "FORBIDDEN", uid);
-        let Some(peer) = self.peers.get_mut(&socket) else { return Ok(None) };
+        let Some(peer) = self.peers.get_mut(&socket) else { return Ok(Answer::Nothing) };
         match message {
             ClientMessage::Subscribe { collection, event, query, uid, .. } => {
                 let uid = uid.as_ref().map(|uid| uid.as_str().to_owned());
@@ -126,31 +130,41 @@ impl Directus {
                 let replaced = peer.subscriptions.iter().position(|known| uid.is_some() && known.uid == uid);
                 let replaced = replaced.map(|place| peer.subscriptions.remove(place));
                 let Some(collection) = Collection::named(collection).filter(|_| !refuses) else {
-                    return Ok(Some(refusal(self, uid.as_deref())));
+                    return Ok(Answer::Now(refusal(self, uid.as_deref())));
                 };
                 let query = query.clone().unwrap_or_else(|| json!({}));
                 let mut answer = json!({ "type": "subscription", "event": "init", "uid": uid });
                 if event.is_none() {
-                    // Read before it is registered: whoever calls us registers it a moment later.
                     match self.database.read(peer.who, collection, &query) {
                         Ok(page) => answer["data"] = page.items.into(),
-                        Err(_) => return Ok(Some(refusal(self, uid.as_deref()))),
+                        Err(_) => return Ok(Answer::Now(refusal(self, uid.as_deref()))),
                     }
                 }
                 // A by-event subscription that replaces its like misses nothing.
                 let since = replaced.filter(|_| event.is_some()).map_or(now, |replaced| replaced.since);
-                peer.subscriptions.push(Subscription { uid, collection, event: *event, query, since });
-                Ok(Some(frame(answer)))
+                let subscription = Subscription { uid, collection, event: *event, query, since };
+                if event.is_none() {
+                    return Ok(Answer::Later(frame(answer), subscription));
+                }
+                peer.subscriptions.push(subscription);
+                Ok(Answer::Now(frame(answer)))
             }
             ClientMessage::Unsubscribe { uid } => {
                 let uid = uid.as_ref().map(|uid| uid.as_str().to_owned());
                 peer.subscriptions.retain(|known| uid.is_some() && known.uid != uid);
-                Ok(Some(frame(json!({ "type": "subscription", "event": "unsubscribe", "uid": uid }))))
+                Ok(Answer::Now(frame(json!({ "type": "subscription", "event": "unsubscribe", "uid": uid }))))
             }
             ClientMessage::Ping { uid } => {
-                Ok(Some(frame(json!({ "type": "pong", "uid": uid.as_ref().map(|uid| uid.as_str()) }))))
+                Ok(Answer::Now(frame(json!({ "type": "pong", "uid": uid.as_ref().map(|uid| uid.as_str()) }))))
             }
-            _ => Ok(None),
+            _ => Ok(Answer::Nothing),
+        }
+    }
+
+    /// A subscription that was read before is there from now on: what was written in between is told to nobody.
+    pub(crate) fn registers(&mut self, now: Millis, socket: u64, subscription: Subscription) {
+        if let Some(peer) = self.peers.get_mut(&socket) {
+            peer.subscriptions.push(Subscription { since: now, ..subscription });
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Without any fault, all is right this long after the last write.
-const SOON: Millis = 3_000;
+const SOON: Millis = 2_000;
 /// After a socket was lost, it is good again within this time; and all is right [`SOON`] after that.
 const BACK: Millis = 60_000;
 /// After faults of every kind, with waits that the servers asked for, all is right within this time.

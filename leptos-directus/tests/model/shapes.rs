@@ -16,7 +16,7 @@ pub(crate) struct Shape {
     pub(crate) about: &'static str,
 }
 
-pub(crate) const SHAPES: u8 = 33;
+pub(crate) const SHAPES: u8 = 35;
 
 pub(crate) fn shape(number: u8) -> Shape {
     let plain = |collection: Collection| {
@@ -84,6 +84,11 @@ pub(crate) fn shape(number: u8) -> Shape {
             let filter = Filter::field("rank").lt(3);
             ("flagged articles of a rank < 3 by -rank", Articles, plain(Articles).filter(filter).sort("-rank"))
         }
+        32 => {
+            let query = Query::new().fields(["id", "rank", "children", "v"]).sort("-rank");
+            ("articles by -rank with their children", Articles, query)
+        }
+        33 => ("notes by day and -rank", Notes, plain(Notes).sort(["day", "-rank"])),
         22 => ("3 articles by year", Articles, plain(Articles).sort("year(day)").limit(3)),
         _ => ("3 articles by -id", Articles, plain(Articles).sort("-id").limit(3)),
     };

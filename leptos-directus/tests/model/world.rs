@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{
     clock::Agenda,
     database::{Collection, Database, Right, Who},
-    directus::{Announcement, Directus, FRAMES_A_SECOND},
+    directus::{Announcement, Answer, Directus, FRAMES_A_SECOND, Subscription},
     script::{Odd, Opening, Reading},
     shapes::{Shape, shape},
     view::View,
@@ -31,6 +31,8 @@ enum Event {
     Opens(u64),
     Arrives(u64, ClientMessage),
     Executes(u64, ClientMessage),
+    /// A subscription whose rows were read a moment ago (hazard H1).
+    Registers(u64, ServerMessage, Subscription),
     Delivers(u64, Packet),
     Dispatches(Announcement),
     Gone(u64),
@@ -315,9 +317,19 @@ impl World {
                 Ok(())
             }
             Event::Executes(number, message) => {
-                if let Some(answer) = self.directus.executes(self.now, number, &message)? {
-                    self.push(number, Packet::Frame(answer));
+                match self.directus.executes(self.now, number, &message)? {
+                    Answer::Nothing => {}
+                    Answer::Now(frame) => self.push(number, Packet::Frame(frame)),
+                    Answer::Later(frame, subscription) => {
+                        let gap = self.upto(80);
+                        self.agenda.plan(self.now + gap, Event::Registers(number, frame, subscription));
+                    }
                 }
+                Ok(())
+            }
+            Event::Registers(number, frame, subscription) => {
+                self.directus.registers(self.now, number, subscription);
+                self.push(number, Packet::Frame(frame));
                 Ok(())
             }
             Event::Delivers(number, packet) => self.delivers(number, packet),
@@ -581,7 +593,16 @@ impl World {
         });
         self.engine.reply(self.now, id, flight.read, result);
         self.covered(cause, flight)?;
-        self.drain(cause)
+        self.drain(cause)?;
+        match self.watched.get(&id) {
+            Some(watched) if cause == Cause::Refusal(id) => {
+                if !watched.view.is_empty() || watched.view.status != LiveStatus::Refused {
+                    return Err(format!("{id:?} is refused and still shows {} rows", watched.view.shown().len()));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nobody is told to be live by a read that was sent before everything was announced.

@@ -73,7 +73,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "refused-stays-refused",
         file: QUERY,
-        text: "        if self.refused {\n            self.retry_at = None;\n        }\n",
+        text: "        if self.error.as_ref().is_some_and(Error::is_refusal) {\n            self.retry_at = None;\n        }\n",
         becomes: "",
         why: "rights that are given back do not show with the next event",
     },
