@@ -3,8 +3,10 @@
 mod clock;
 mod database;
 mod directus;
+mod likeness;
 pub(crate) mod run;
 pub(crate) mod script;
 mod shapes;
+mod stories;
 mod view;
 mod world;

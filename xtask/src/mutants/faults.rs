@@ -78,6 +78,13 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "rights that are given back do not show with the next event",
     },
     Fault {
+        name: "pause-thrown-away",
+        file: QUERY,
+        text: "        if self.error.as_ref().is_some_and(Error::is_refusal) {",
+        becomes: "        if self.refused {",
+        why: "a server that asked for a pause gets none from those who were refused before",
+    },
+    Fault {
         name: "invalidate-keeps-the-flight",
         file: QUERY,
         text: "        self.flight = None;\n        self.caught_up = false;\n        self.refetch(now);",
@@ -265,6 +272,13 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "if ping_deadline.is_some_and(|deadline| now >= deadline) {",
         becomes: "if ping_deadline.is_some_and(|deadline| now >= deadline + 3_600_000) {",
         why: "a half-open link looks live for an hour",
+    },
+    Fault {
+        name: "a-ping-for-each-look",
+        file: MACHINE,
+        text: "                if ping_deadline.is_none() {\n                    self.outputs",
+        becomes: "                if ping_deadline.is_none_or(|_| true) {\n                    self.outputs",
+        why: "who looks again and again exceeds the limit",
     },
     Fault {
         name: "server-s-ping-not-answered",
