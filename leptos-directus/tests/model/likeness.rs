@@ -20,8 +20,8 @@ fn directus() -> Directus {
     directus
 }
 
-fn subscribe(directus: &mut Directus, event: Option<EventKind>, query: Query, uid: &str) -> Value {
-    let message = ClientMessage::subscribe("articles", event, &query, uid);
+fn subscribe(directus: &mut Directus, event: Option<EventKind>, query: &Query, uid: &str) -> Value {
+    let message = ClientMessage::subscribe("articles", event, query, uid);
     match directus.executes(0, 1, &message).expect("the uid is new") {
         Answer::Now(frame) => serde_json::to_value(frame).expect("a frame"),
         Answer::Later(frame, subscription) => {
@@ -46,9 +46,9 @@ fn query() -> Query {
 #[test]
 fn a_subscription_to_one_kind_of_event_is_acknowledged_without_rows() {
     let mut directus = directus();
-    let answer = subscribe(&mut directus, Some(EventKind::Update), query(), "a");
+    let answer = subscribe(&mut directus, Some(EventKind::Update), &query(), "a");
     assert_eq!(answer, json!({ "type": "subscription", "event": "init", "uid": "a" }));
-    let answer = subscribe(&mut directus, None, query(), "b");
+    let answer = subscribe(&mut directus, None, &query(), "b");
     assert_eq!(answer["data"], json!([{ "id": 7 }, { "id": 8 }, { "id": 9 }]));
 }
 
@@ -56,8 +56,8 @@ fn a_subscription_to_one_kind_of_event_is_acknowledged_without_rows() {
 fn a_row_that_leaves_the_filter_is_not_told_and_a_delete_is_told_to_everybody() {
     let mut directus = directus();
     let filter = leptos_directus::Filter::field("rank").eq(2);
-    subscribe(&mut directus, Some(EventKind::Update), query().filter(filter.clone()), "a");
-    subscribe(&mut directus, Some(EventKind::Delete), query().filter(filter), "b");
+    subscribe(&mut directus, Some(EventKind::Update), &query().filter(filter.clone()), "a");
+    subscribe(&mut directus, Some(EventKind::Delete), &query().filter(filter), "b");
     assert_eq!(told(&directus, EventKind::Update, &[7], false).len(), 1);
     directus.database.update(Collection::Articles, &json!(7), Field::Rank, 1);
     assert_eq!(told(&directus, EventKind::Update, &[7], false), Vec::<Value>::new());
@@ -68,7 +68,7 @@ fn a_row_that_leaves_the_filter_is_not_told_and_a_delete_is_told_to_everybody() 
 #[test]
 fn a_limit_cuts_a_batch_and_rows_that_are_gone_are_told_to_nobody() {
     let mut directus = directus();
-    subscribe(&mut directus, Some(EventKind::Update), query().limit(2), "a");
+    subscribe(&mut directus, Some(EventKind::Update), &query().limit(2), "a");
     assert_eq!(told(&directus, EventKind::Update, &[7, 8, 9], false)[0]["data"], json!([{ "id": 7 }, { "id": 8 }]));
     directus.database.delete(0, Collection::Articles, &json!(8));
     assert_eq!(told(&directus, EventKind::Update, &[8], false), Vec::<Value>::new());
@@ -77,7 +77,7 @@ fn a_limit_cuts_a_batch_and_rows_that_are_gone_are_told_to_nobody() {
 #[test]
 fn a_lost_right_is_an_error_for_each_event_with_a_name_or_without() {
     let mut directus = directus();
-    subscribe(&mut directus, Some(EventKind::Update), query(), "a");
+    subscribe(&mut directus, Some(EventKind::Update), &query(), "a");
     directus.database.set_right(1, Collection::Articles, Right::Nothing);
     let error = told(&directus, EventKind::Update, &[7], false);
     assert_eq!((&error[0]["error"]["code"], &error[0]["uid"]), (&json!("FORBIDDEN"), &json!("a")));
@@ -90,11 +90,11 @@ fn a_lost_right_is_an_error_for_each_event_with_a_name_or_without() {
 #[test]
 fn a_uid_that_is_used_again_replaces() {
     let mut directus = directus();
-    subscribe(&mut directus, Some(EventKind::Update), query(), "a");
-    subscribe(&mut directus, Some(EventKind::Update), query(), "a");
+    subscribe(&mut directus, Some(EventKind::Update), &query(), "a");
+    subscribe(&mut directus, Some(EventKind::Update), &query(), "a");
     assert_eq!(told(&directus, EventKind::Update, &[7], false).len(), 1);
     directus.refuses = true;
-    subscribe(&mut directus, Some(EventKind::Update), query(), "a");
+    subscribe(&mut directus, Some(EventKind::Update), &query(), "a");
     assert_eq!(told(&directus, EventKind::Update, &[7], false).len(), 0, "the old one is gone as well");
 }
 
@@ -110,7 +110,7 @@ fn frames_beyond_the_limit_are_refused_until_the_second_is_over() {
 #[test]
 fn an_expired_login_is_the_public_s_and_silence_ends_a_socket() {
     let mut directus = directus();
-    subscribe(&mut directus, Some(EventKind::Update), query(), "a");
+    subscribe(&mut directus, Some(EventKind::Update), &query(), "a");
     directus.database.set_right(0, Collection::Articles, Right::Nothing);
     assert_eq!(directus.expire().len(), 1);
     assert_eq!(told(&directus, EventKind::Update, &[7], false)[0]["error"]["code"], "FORBIDDEN");

@@ -277,7 +277,8 @@ fn fault() -> impl Strategy<Value = Op> {
         1 => Just(Op::Limit),
         1 => any::<bool>().prop_map(Op::Old),
         2 => odd.prop_map(Op::Odd),
-        3 => (0..PEOPLE, collection(), right).prop_map(|(who, at, right)| Op::Permit { who, at, right }),
+        4 => (prop_oneof![2 => Just(1), 1 => 0..PEOPLE], collection(), right)
+            .prop_map(|(who, at, right)| Op::Permit { who, at, right }),
         1 => Just(Op::Expire),
     ]
 }

@@ -278,10 +278,11 @@ impl World {
         if self.asleep_until > self.now {
             return Ok(());
         }
-        if self.asleep_until + NOTICED < self.now && self.good_at + NOTICED < self.now {
-            if let Some((id, _)) = self.watched.iter().find(|(_, watched)| watched.view.status == LiveStatus::Live) {
-                return Err(format!("{id:?} is said to be live, and the link is dead for long"));
-            }
+        if self.asleep_until + NOTICED < self.now
+            && self.good_at + NOTICED < self.now
+            && let Some((id, _)) = self.watched.iter().find(|(_, watched)| watched.view.status == LiveStatus::Live)
+        {
+            return Err(format!("{id:?} is said to be live, and the link is dead for long"));
         }
         if self.status.is_connected() != matches!(self.socket, Socket::Open(_)) {
             return Err(format!("the status is {:?}, the socket {:?}", self.status, self.socket));
