@@ -55,8 +55,8 @@ pub(crate) fn shape(number: u8) -> Shape {
         11 => ("how many articles", Articles, Query::new().aggregate("count", "*")),
         12 => ("how many articles by flag", Articles, Query::new().aggregate("count", "*").group_by("flag")),
         13 => {
-            only_key = Some(Key::from(8));
-            ("the article 8", Articles, plain(Articles).filter(Filter::field("id").eq(8)))
+            only_key = Some(Key::from(11));
+            ("the article 11", Articles, plain(Articles).filter(Filter::field("id").eq(11)))
         }
         14 => ("all tags, in the order of their sort field", Tags, plain(Tags)),
         15 => ("2 tags by title", Tags, plain(Tags).sort("title").limit(2)),

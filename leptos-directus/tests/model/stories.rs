@@ -165,6 +165,31 @@ fn what_nobody_announces_shows_at_the_interval() {
 }
 
 #[test]
+fn coming_back_after_a_long_time_looks_for_what_nobody_told() {
+    for back in [Op::Online, Op::Visible { after: 40 }] {
+        let secretly =
+            Op::Update { at: Articles, picks: vec![0], field: Field::Title, kind: 6, frames: Frames::One, told: false };
+        check(&[attach(1), Op::Check, secretly, back, Op::Check]);
+    }
+}
+
+#[test]
+fn a_batch_is_heard_by_whoever_shows_one_of_its_rows() {
+    let batch =
+        |picks| Op::Update { at: Articles, picks, field: Field::Title, kind: 2, frames: Frames::One, told: true };
+    check(&[
+        attach(13),
+        Op::Check,
+        batch(vec![0, 2, 1]),
+        Op::Check,
+        batch(vec![2]),
+        Op::Check,
+        batch(vec![0]),
+        Op::Check,
+    ]);
+}
+
+#[test]
 fn without_a_socket_a_list_is_polled() {
     check(&[
         attach(1),

@@ -879,7 +879,13 @@ impl World {
     }
 
     pub(crate) fn wake(&mut self, wake: Wake) -> Verdict {
-        self.watched.values_mut().for_each(|watched| watched.allowed += 1);
+        // What nobody told may have been missed: it is looked for.
+        let looks = matches!(wake, Wake::Online)
+            || matches!(wake, Wake::Visible { hidden } if hidden >= Duration::from_secs(30));
+        for watched in self.watched.values_mut() {
+            watched.allowed += 1;
+            watched.untold &= !(looks && watched.view.status == LiveStatus::Live);
+        }
         self.engine.wake(self.now, wake);
         self.drain(Cause::Other)
     }
