@@ -590,3 +590,6 @@ impl<T: RowType> View<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
