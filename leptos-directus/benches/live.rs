@@ -7,7 +7,7 @@ mod scenario;
 
 use std::{cell::RefCell, hint::black_box, time::Duration};
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use scenario::{Change, SIZES, Scenario, Way, key};
 
 fn one_change(criterion: &mut Criterion) {
@@ -71,5 +71,9 @@ fn burst(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, one_change, burst);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    one_change(&mut criterion);
+    burst(&mut criterion);
+    criterion.final_summary();
+}

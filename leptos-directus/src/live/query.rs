@@ -385,9 +385,7 @@ impl LiveQuery {
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
                 self.show(page);
-                let LiveConfig { window: shape, key_field, small, .. } = &self.config;
-                let is_big = self.window.len() > *small;
-                self.sight = is_big.then(|| Sight::of(&self.window, shape, key_field)).flatten();
+                self.sight = Sight::of(&self.window, &self.config.window, &self.config.key_field);
             }
             (Ok(page), ReadScope::Keys(keys)) => {
                 self.answered();

@@ -16,15 +16,15 @@ fn view() -> View<Post> {
     View::new(&target, LiveStatus::Live)
 }
 
-fn row(id: &str, title: Value) -> (Key, Arc<Value>) {
+fn row(id: &str, title: &Value) -> (Key, Arc<Value>) {
     (id.into(), Arc::new(json!({ "id": id, "views": 1, "title": title })))
 }
 
 fn loaded(rows: &[(&str, Value)]) -> View<Post> {
     let view = view();
-    view.apply(RowChanges {
+    view.apply(&RowChanges {
         order: Some(rows.iter().map(|(id, _)| Key::from(*id)).collect()),
-        changed: rows.iter().map(|(id, title)| row(id, title.clone())).collect(),
+        changed: rows.iter().map(|(id, title)| row(id, title)).collect(),
         ..RowChanges::default()
     });
     view
@@ -52,11 +52,15 @@ fn a_row_that_changes_in_place_leaves_the_keys_alone() {
             }
         });
         memo.get_untracked();
-        view.apply(RowChanges { changed: vec![row("2", json!("c"))], ..RowChanges::default() });
+        view.apply(&RowChanges { changed: vec![row("2", &json!("c"))], ..RowChanges::default() });
         memo.get_untracked();
         assert_eq!(told.load(Ordering::Relaxed), 1);
         assert_eq!(titles(&view), ["a", "c"]);
-        view.apply(RowChanges { splices: vec![Splice::Remove(0)], removed: vec!["1".into()], ..RowChanges::default() });
+        view.apply(&RowChanges {
+            splices: vec![Splice::Remove(0)],
+            removed: vec!["1".into()],
+            ..RowChanges::default()
+        });
         memo.get_untracked();
         assert_eq!(told.load(Ordering::Relaxed), 2);
         assert_eq!(titles(&view), ["c"]);
@@ -68,14 +72,14 @@ fn rows_enter_leave_and_move_step_by_step() {
     let owner = Owner::new();
     owner.with(|| {
         let view = loaded(&[("1", json!("a")), ("2", json!("b")), ("3", json!("c"))]);
-        view.apply(RowChanges {
+        view.apply(&RowChanges {
             splices: vec![
                 Splice::Remove(2),
                 Splice::Remove(0),
                 Splice::Insert(0, "3".into()),
                 Splice::Insert(2, "4".into()),
             ],
-            changed: vec![row("4", json!("d"))],
+            changed: vec![row("4", &json!("d"))],
             removed: vec!["1".into()],
             ..RowChanges::default()
         });
@@ -94,19 +98,19 @@ fn places_count_the_rows_that_do_not_fit_too() {
         assert_eq!(keys(&view), ["2"]);
         let enter = |at: usize, id: &str, title: Value| RowChanges {
             splices: vec![Splice::Insert(at, id.into())],
-            changed: vec![row(id, title)],
+            changed: vec![row(id, &title)],
             ..RowChanges::default()
         };
-        view.apply(enter(1, "3", json!("c")));
+        view.apply(&enter(1, "3", json!("c")));
         assert_eq!(keys(&view), ["3", "2"]);
         // It fits now, and shows, without anybody's saying that the order changed.
-        view.apply(RowChanges { changed: vec![row("1", json!("a"))], ..RowChanges::default() });
+        view.apply(&RowChanges { changed: vec![row("1", &json!("a"))], ..RowChanges::default() });
         assert_eq!(
             (keys(&view), titles(&view)),
             (vec!["1".into(), "3".into(), "2".into()], vec!["a".to_owned(), "c".to_owned(), "b".to_owned()])
         );
         assert_eq!(view.error(), None);
-        view.apply(enter(3, "4", json!(4)));
+        view.apply(&enter(3, "4", json!(4)));
         assert_eq!(keys(&view), ["1", "3", "2"]);
         assert!(view.error().is_some());
     });

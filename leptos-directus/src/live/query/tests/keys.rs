@@ -244,6 +244,17 @@ fn reads_of_keys_put_off_no_revalidation() {
 }
 
 #[test]
+fn hints_that_never_end_put_off_no_revalidation() {
+    let config = LiveConfig { revalidate_every: Some(Duration::from_secs(10)), ..LiveConfig::default() };
+    let mut live = live_with(config, &by("views"), all());
+    live.hint(NOW, &[key(1)]);
+    let read = keys_read(&mut live, &[1]);
+    live.hint(NOW, &[key(2)]);
+    live.reply(NOW + 10 * SECOND, read, Ok(page(vec![row(1, 10)])));
+    window_read(&mut live);
+}
+
+#[test]
 fn a_filter_that_names_the_time_is_read_again_each_minute_or_as_is_said() {
     let query = by("views").filter(Filter::field("date").lt("$NOW"));
     assert_eq!(live(&query, all()).deadline(), Some(NOW + 60 * SECOND));
