@@ -152,8 +152,7 @@ impl<T: RowType> View<T> {
     fn load(&self, key_field: &str, first: Result<Page<Value>, Error>) {
         match first {
             Ok(page) => {
-                let changes = Window::default().replace(key_field, page.items);
-                self.apply(changes);
+                self.apply(&Window::default().replace(key_field, page.items));
                 self.meta.set(page.meta);
             }
             Err(error) => self.error.set(Some(error)),
@@ -179,7 +178,7 @@ impl<T: RowType> View<T> {
 
     fn output(&self, output: Output) {
         match output {
-            Output::Rows(changes) => self.apply(changes),
+            Output::Rows(changes) => self.apply(&changes),
             Output::Meta(meta) => self.meta.set(meta),
             Output::Status(status, error) => {
                 if *self.error.read_untracked() != error {
@@ -199,7 +198,7 @@ impl<T: RowType> View<T> {
     }
 
     /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
-    fn apply(&self, changes: RowChanges) {
+    fn apply(&self, changes: &RowChanges) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         let all_fitted = order.unfit.is_empty();
         let mut fresh = Vec::new();
@@ -250,13 +249,9 @@ impl<T: RowType> View<T> {
             }
         }
         match shown {
-            Some(shown) => {
-                if *self.keys.read_untracked() != shown {
-                    self.keys.set(shown);
-                }
-            }
+            Some(shown) if *self.keys.read_untracked() != shown => self.keys.set(shown),
             None if changes.reorders() => self.keys.update(|keys| changes.apply_order(keys)),
-            None => {}
+            Some(_) | None => {}
         }
         let left: Vec<_> = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
@@ -590,3 +585,6 @@ impl<T: RowType> View<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the cases are easier to read")]
     #[track_caller]
     fn check(asked: Query, fields: &[&str], unasked: &[&str], reads_keys: bool) {
         let reading = Reading::of(&asked, "id");
