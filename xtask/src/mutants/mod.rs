@@ -20,7 +20,7 @@ use std::{
 };
 
 /// A fault that makes a test run for ever is found as well.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(900);
 const BUILD: Duration = Duration::from_secs(1800);
 
 /// What the command line says.
@@ -36,7 +36,17 @@ pub(crate) struct Options {
 enum Found {
     Model,
     Units,
+    /// The tests would have run for ever.
+    Hangs,
     Not,
+}
+
+/// How the tests ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Good,
+    Bad,
+    Stopped,
 }
 
 /// Runs the tests over each fault that was asked for.
@@ -54,7 +64,8 @@ pub(crate) fn mutants(workspace: &Workspace, options: &Options) -> Result<ExitCo
     let copy = Copy::make(workspace)?;
     eprintln!("the tests without a fault, and what they need (in {})", copy.folder.display());
     copy.build()?;
-    if let found @ (Found::Model | Found::Units) = copy.judge()? {
+    let found = copy.judge()?;
+    if found != Found::Not {
         return Err(Failure::new(format!("the tests fail without any fault ({found:?})"))
             .log(&copy.log)
             .mend("cargo test -p leptos-directus --features native --test model"));
@@ -80,6 +91,7 @@ fn describe(found: Found) -> &'static str {
     match found {
         Found::Model => "the model",
         Found::Units => "a unit test",
+        Found::Hangs => "its never ending",
         Found::Not => "NOBODY",
     }
 }
@@ -145,13 +157,12 @@ impl<'a> Copy<'a> {
         cargo
     }
 
-    fn run(&self, arguments: &[&str], limit: Duration, mut meanwhile: impl FnMut()) -> Result<bool> {
+    fn run(&self, arguments: &[&str], limit: Duration, mut meanwhile: impl FnMut()) -> Result<End> {
         let mut process = Process::start(&mut self.cargo(arguments), Output::Logged(&self.log))?;
         match process.wait(limit, &mut meanwhile) {
-            Ok(status) => Ok(status.success()),
+            Ok(status) => Ok(if status.success() { End::Good } else { End::Bad }),
             Err(failure) if failure.is_interrupted() => Err(failure),
-            // It was stopped: it would not have ended.
-            Err(_) => Ok(false),
+            Err(_) => Ok(End::Stopped),
         }
     }
 
@@ -159,15 +170,20 @@ impl<'a> Copy<'a> {
         let mut ticker = Ticker::new("      build");
         let built = self.run(&["test", "--lib", "--test", "model", "--no-run"], BUILD, || ticker.tick())?;
         ticker.clear();
-        if built { Ok(()) } else { Err(Failure::new("it does not compile").log(&self.log)) }
+        if built == End::Good { Ok(()) } else { Err(Failure::new("it does not compile").log(&self.log)) }
     }
 
     fn judge(&self) -> Result<Found> {
-        if !self.run(&["test", "--test", "model"], PATIENCE, || {})? {
-            return Ok(Found::Model);
-        }
+        let model = ["test", "--test", "model"];
         let units = ["test", "--lib", "--", "live::", "connection::", "engine::"];
-        Ok(if self.run(&units, PATIENCE, || {})? { Found::Not } else { Found::Units })
+        for (arguments, found) in [(&model[..], Found::Model), (&units, Found::Units)] {
+            match self.run(arguments, PATIENCE, || {})? {
+                End::Good => {}
+                End::Bad => return Ok(found),
+                End::Stopped => return Ok(Found::Hangs),
+            }
+        }
+        Ok(Found::Not)
     }
 
     /// Puts the fault in, and takes it out again whatever comes of it.
