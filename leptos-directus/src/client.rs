@@ -260,6 +260,7 @@ impl Drop for HeldStream {
 
 struct Reader {
     collection: String,
+    key_field: String,
     query: Query,
     sink: LiveSink,
 }
@@ -320,10 +321,13 @@ impl Driver {
                     }
                     Output::Status(status) => (self.status)(ClientEvent::Status(status)),
                     Output::IdentityInDoubt => (self.status)(ClientEvent::IdentityInDoubt),
-                    Output::Read(id, number) => {
-                        if let Some(reader) = self.queries.get(&id) {
-                            let (collection, query) = (reader.collection.clone(), reader.query.clone());
+                    Output::Read(id, number, scope) => {
+                        if let Some(reader) = self.queries.get_mut(&id) {
+                            let (collection, query) =
+                                (reader.collection.clone(), scope.query(&reader.query, &reader.key_field));
                             reads.push(read(self.rest.clone(), id, number, collection, query));
+                            // Whoever counts the reads is told.
+                            (reader.sink)(live::Output::Read(number, scope));
                         }
                     }
                     Output::Live(id, output) => {
@@ -390,7 +394,12 @@ impl Driver {
         match command {
             Command::Attach { id, request, sink } => {
                 let request = *request;
-                let reader = Reader { collection: request.spec.collection.clone(), query: request.query, sink };
+                let reader = Reader {
+                    collection: request.spec.collection.clone(),
+                    key_field: request.spec.config.key_field.clone(),
+                    query: request.query,
+                    sink,
+                };
                 self.queries.insert(id, reader);
                 self.engine.attach(now, id, request.spec, request.initial);
             }

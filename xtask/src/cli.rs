@@ -4,7 +4,7 @@ use crate::{
     dev,
     directus::{Mode, NEWEST},
     failure::{Failure, Result},
-    test,
+    mutants, test,
     toolchain::WasmChoice,
 };
 use lexopt::{
@@ -19,6 +19,7 @@ cargo xtask: gets what is missing, starts Directus, builds, serves, tests
   cargo xtask dev        the newsroom on http://127.0.0.1:3000 with a Directus of its own
   cargo xtask directus   only that Directus
   cargo xtask test       everything that we promise, tested for real
+  cargo xtask mutants    deliberate faults of the engine, each of which the tests must find
   cargo xtask build      the page and the server, for a look at the result
 
 `cargo xtask COMMAND --help` says more. Tools and Directus go once into a per-user cache ($XDG_CACHE_HOME,
@@ -57,6 +58,14 @@ cargo xtask test [PART…] [OPTIONS] [-- ARGUMENTS]: all parts, or those that ar
 
 The last line is `N passed, N failed`; logs of what failed are in target/test-logs.";
 
+const MUTANTS_HELP: &str = "\
+cargo xtask mutants [NAME…] [OPTIONS]: puts one fault after the other into a copy of the engine; the model and the
+unit tests must find each. All faults, or those whose name contains NAME.
+
+  --list                    the faults, where they are, and why somebody could make them
+
+The last line is `N passed, N failed`: passed are those that were found. The copy is in target/mutants.";
+
 const BUILD_HELP: &str = "\
 cargo xtask build [OPTIONS]: builds page and server, prints the paths of the binary and of the site
 
@@ -71,6 +80,7 @@ pub(crate) enum Command {
     Directus(DirectusOptions),
     Build { release: bool, wasm: WasmChoice },
     Test(test::Options),
+    Mutants(mutants::Options),
 }
 
 /// Options of `cargo xtask directus`.
@@ -115,6 +125,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         ),
         "directus" => (DIRECTUS_HELP, &["port", "directus-version", "mode"]),
         "test" => (TEST_HELP, &["all", "list", "wasm-toolchain", "directus-version"]),
+        "mutants" => (MUTANTS_HELP, &["list"]),
         "build" => (BUILD_HELP, &["release", "wasm-toolchain"]),
         "help" => return Ok(Command::Help(HELP)),
         other => return Err(mend(&format!("there is no command `{other}`"))),
@@ -125,7 +136,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     if let Some(option) = given.options.iter().find(|option| !known.contains(&option.as_str())) {
         return Err(mend(&format!("`{command}` has no option --{option}")));
     }
-    if command != "test"
+    if !["test", "mutants"].contains(&command)
         && let Some(value) = given.values.first()
     {
         return Err(mend(&format!("`{command}` does not know what to do with `{value}`")));
@@ -145,6 +156,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             version: given.directus_version,
             mode: given.mode,
         }),
+        "mutants" => Command::Mutants(mutants::Options { list: given.list, names: given.values }),
         "build" => Command::Build { release: given.release, wasm: given.wasm },
         _ => Command::Test(test::Options {
             parts: given.values,
@@ -241,6 +253,9 @@ mod tests {
         assert_eq!(options.parts, ["unit", "e2e"]);
         assert_eq!(options.rest, ["--grep", "board"]);
         assert!(options.all && !options.list);
+        let Ok(Command::Mutants(options)) = parsed("mutants late --list") else { panic!("it is a correct line") };
+        assert!(options.list);
+        assert_eq!(options.names, ["late"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod dev;
 mod directus;
 mod failure;
 mod http;
+mod mutants;
 mod process;
 mod reload;
 mod report;
@@ -73,6 +74,7 @@ fn run() -> Result<ExitCode> {
             println!("{}\n{}", binary.display(), site.root().display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Mutants(options) => mutants::mutants(&workspace, &options),
         Command::Test(options) => test::test(&workspace, &options),
     }
 }

@@ -28,7 +28,8 @@ pub struct ConnectionConfig {
     pub stable_after: Duration,
     /// How soon a refused login or subscription is asked for again: 30 s.
     pub refused_retry: Duration,
-    /// Directus drops what exceeds 50 frames a second and says so without telling which: we stay well below. 30 a second.
+    /// Directus drops what exceeds 50 frames a second and says so without telling which. So no more than 24 frames that
+    /// subscribe or unsubscribe within any second: those of two seconds may arrive in one.
     pub subscribes_per_second: u32,
     /// Ceiling of the first delay, doubling afterwards: 100 ms.
     pub first_delay: Duration,
@@ -48,7 +49,7 @@ impl Default for ConnectionConfig {
             linger: Duration::from_secs(5),
             stable_after: Duration::from_secs(60),
             refused_retry: Duration::from_secs(30),
-            subscribes_per_second: 30,
+            subscribes_per_second: 24,
             first_delay: Duration::from_millis(100),
             longest_delay: Duration::from_secs(30),
             seed: 0,
@@ -145,6 +146,8 @@ enum Stage {
     /// Nobody wants it any more, but it was sent and its acknowledgement is still to come. An `unsubscribe` sent now would be
     /// answered first and leave the subscription alive (directus.md 3.4).
     Leaving { since: Millis },
+    /// Nobody wants it any more, it is acknowledged, and Directus is to be told: as soon as the rate allows.
+    Ending,
 }
 
 #[derive(Debug)]
@@ -172,7 +175,8 @@ pub struct Machine {
     next_id: u64,
     /// Refusals that did not say which subscription they are for (Directus 11).
     nameless: Vec<Error>,
-    budget: (Millis, u32),
+    /// When the frames of the last second were sent that count for the rate.
+    sent: VecDeque<Millis>,
     status: ConnectionStatus,
     outputs: VecDeque<Output>,
 }
@@ -197,7 +201,7 @@ impl Machine {
             entries: BTreeMap::new(),
             next_id: 0,
             nameless: Vec::new(),
-            budget: (0, 0),
+            sent: VecDeque::new(),
             status: ConnectionStatus::Idle,
             outputs: VecDeque::new(),
         }
@@ -233,7 +237,8 @@ impl Machine {
                 consider(ping_deadline.unwrap_or(last_frame + millis(self.config.ping_after)));
                 for entry in self.entries.values() {
                     match entry.stage {
-                        Stage::Unsent { not_before } => consider(not_before.max(self.budget_from())),
+                        Stage::Unsent { not_before } => consider(not_before.max(self.rate_from())),
+                        Stage::Ending => consider(self.rate_from()),
                         Stage::Pending { since } | Stage::Leaving { since } => {
                             consider(since + millis(self.config.acknowledge_timeout));
                         }
@@ -261,12 +266,8 @@ impl Machine {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         match entry.stage {
             Stage::Pending { since } => entry.stage = Stage::Leaving { since },
-            Stage::Leaving { .. } => {}
-            Stage::Live => {
-                let uid = entry.uid.clone();
-                self.entries.remove(&id);
-                self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
-            }
+            Stage::Leaving { .. } | Stage::Ending => {}
+            Stage::Live => entry.stage = Stage::Ending,
             Stage::Unsent { .. } | Stage::Failed { .. } => {
                 self.entries.remove(&id);
             }
@@ -319,8 +320,11 @@ impl Machine {
             // survived a sleep looks open for many minutes.
             (Phase::Open { ping_deadline, .. }, _) => {
                 let soon = now + millis(self.config.pong_timeout) / 2;
+                // One ping is enough, however often somebody looks.
+                if ping_deadline.is_none() {
+                    self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
+                }
                 *ping_deadline = Some(ping_deadline.map_or(soon, |deadline| deadline.min(soon)));
-                self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
             }
             _ => {}
         }
@@ -340,7 +344,7 @@ impl Machine {
             return;
         }
         self.phase = Phase::Open { since: now, last_frame: now, ping_deadline: None };
-        self.budget = (now, 0);
+        self.sent.clear();
         self.set_status(ConnectionStatus::Connected);
         self.settle(now);
     }
@@ -445,7 +449,8 @@ impl Machine {
             self.set_status(ConnectionStatus::Closed);
             return;
         }
-        let needed = self.held || self.entries.values().any(|entry| !matches!(entry.stage, Stage::Leaving { .. }));
+        let is_wanted = |entry: &Entry| !matches!(entry.stage, Stage::Leaving { .. } | Stage::Ending);
+        let needed = self.held || self.entries.values().any(is_wanted);
         match (&self.phase, needed) {
             (Phase::Idle, true) => {
                 self.idle_since = None;
@@ -461,7 +466,7 @@ impl Machine {
             }
         }
         if let Phase::Open { .. } = self.phase {
-            self.send_subscribes(now);
+            self.send_what_is_due(now);
         }
     }
 
@@ -506,7 +511,7 @@ impl Machine {
     /// The socket took all its subscriptions with it.
     fn lose_all(&mut self) {
         self.nameless.clear();
-        self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. }));
+        self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. } | Stage::Ending));
         for (id, entry) in &mut self.entries {
             if !matches!(entry.stage, Stage::Unsent { .. }) {
                 entry.stage = Stage::Unsent { not_before: 0 };
@@ -515,37 +520,49 @@ impl Machine {
         }
     }
 
-    fn budget_from(&self) -> Millis {
-        let (second, sent) = self.budget;
-        if sent < self.config.subscribes_per_second { 0 } else { second + 1_000 }
+    /// When the next frame may go: now (0), or once the oldest of the last second is a second old.
+    fn rate_from(&self) -> Millis {
+        let oldest = self.sent.len().checked_sub(self.config.subscribes_per_second.max(1) as usize);
+        oldest.and_then(|place| self.sent.get(place)).map_or(0, |sent| sent + 1_000)
     }
 
-    fn send_subscribes(&mut self, now: Millis) {
-        for entry in self.entries.values_mut() {
-            let due = match entry.stage {
-                Stage::Unsent { not_before } => now >= not_before,
-                Stage::Failed { retry_at } => now >= retry_at,
-                _ => false,
+    fn send_what_is_due(&mut self, now: Millis) {
+        while self.sent.front().is_some_and(|sent| now >= sent + 1_000) {
+            self.sent.pop_front();
+        }
+        let mut ended = Vec::new();
+        let room = (self.config.subscribes_per_second.max(1) as usize).saturating_sub(self.sent.len());
+        let due = self.entries.iter_mut().filter(|(_, entry)| match entry.stage {
+            Stage::Unsent { not_before } => now >= not_before,
+            Stage::Failed { retry_at } => now >= retry_at,
+            Stage::Ending => true,
+            Stage::Pending { .. } | Stage::Live | Stage::Leaving { .. } => false,
+        });
+        for (place, (id, entry)) in due.enumerate() {
+            if place >= room {
+                if let Stage::Failed { .. } = entry.stage {
+                    entry.stage = Stage::Unsent { not_before: 0 };
+                }
+                continue;
+            }
+            self.sent.push_back(now);
+            let message = if entry.stage == Stage::Ending {
+                ended.push(*id);
+                ClientMessage::unsubscribe(entry.uid.clone())
+            } else {
+                entry.stage = Stage::Pending { since: now };
+                ClientMessage::Subscribe {
+                    collection: entry.spec.collection.clone(),
+                    event: entry.spec.event,
+                    item: None,
+                    query: entry.spec.query.clone(),
+                    uid: Some(entry.uid.clone().into()),
+                }
             };
-            if !due {
-                continue;
-            }
-            if now >= self.budget.0 + 1_000 {
-                self.budget = (now, 0);
-            }
-            if self.budget.1 >= self.config.subscribes_per_second {
-                entry.stage = Stage::Unsent { not_before: 0 };
-                continue;
-            }
-            self.budget.1 += 1;
-            entry.stage = Stage::Pending { since: now };
-            self.outputs.push_back(Output::Send(ClientMessage::Subscribe {
-                collection: entry.spec.collection.clone(),
-                event: entry.spec.event,
-                item: None,
-                query: entry.spec.query.clone(),
-                uid: Some(entry.uid.clone().into()),
-            }));
+            self.outputs.push_back(Output::Send(message));
+        }
+        for id in ended {
+            self.entries.remove(&id);
         }
     }
 
@@ -567,10 +584,8 @@ impl Machine {
             }
             return;
         }
-        if let Stage::Leaving { .. } = entry.stage {
-            let uid = entry.uid.clone();
-            self.entries.remove(&id);
-            self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
+        if let Stage::Leaving { .. } | Stage::Ending = entry.stage {
+            entry.stage = Stage::Ending;
         } else {
             entry.stage = Stage::Live;
             self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
@@ -616,7 +631,8 @@ impl Machine {
         let errors = std::mem::take(&mut self.nameless);
         if pending.is_empty() {
             if let Some(error) = errors.last() {
-                let live: Vec<_> = self.entries.keys().copied().collect();
+                let is_live = |(_, entry): &(&SubscriptionId, &Entry)| entry.stage == Stage::Live;
+                let live: Vec<_> = self.entries.iter().filter(is_live).map(|(id, _)| *id).collect();
                 for id in live {
                     let event = Notice::Failed { alive: true, error: error.clone() };
                     self.outputs.push_back(Output::Event(id, event));
@@ -633,6 +649,8 @@ impl Machine {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let alive = match entry.stage {
             Stage::Live => true,
+            // An event that could not be read, of one that is about to end.
+            Stage::Ending => return,
             Stage::Leaving { .. } => {
                 self.entries.remove(&id);
                 return;

@@ -17,7 +17,7 @@ use crate::{
     connection::ConnectionStatus,
     engine::QuerySpec,
     error::Error,
-    live::{LiveConfig, LiveStatus, Output, RowChanges, Window},
+    live::{LiveConfig, LiveStatus, Output, Reading, RowChanges, Window, as_asked},
     protocol::{Key, Query},
     rest::{Page, decode, with_fields_of},
     transport,
@@ -115,8 +115,8 @@ impl<F: Fn() -> Query + Send + Sync + 'static> IntoQuery for F {
 /// The rows of one live query, as signals: one for the order, one for each row.
 pub(crate) struct View<T> {
     collection: String,
-    /// The key field, where it was asked for only because we need it: rows must come out as the query says.
-    unasked_key: Option<String>,
+    /// Fields that are read only because we need them: rows must come out as the query says.
+    unasked: Vec<String>,
     order: RwLock<Order>,
     pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
     rows: RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>,
@@ -137,7 +137,7 @@ impl<T: RowType> View<T> {
     fn new(target: &Target, status: LiveStatus) -> Self {
         Self {
             collection: target.spec.collection.clone(),
-            unasked_key: target.unasked_key.clone(),
+            unasked: target.unasked.clone(),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
@@ -152,8 +152,7 @@ impl<T: RowType> View<T> {
     fn load(&self, key_field: &str, first: Result<Page<Value>, Error>) {
         match first {
             Ok(page) => {
-                let changes = Window::default().replace(key_field, page.items);
-                self.apply(changes);
+                self.apply(&Window::default().replace(key_field, page.items));
                 self.meta.set(page.meta);
             }
             Err(error) => self.error.set(Some(error)),
@@ -166,7 +165,7 @@ impl<T: RowType> View<T> {
         let rows = rows.iter().map(|(key, row)| (key.clone(), ArcRwSignal::new(row.get_untracked()))).collect();
         Self {
             collection: self.collection.clone(),
-            unasked_key: self.unasked_key.clone(),
+            unasked: self.unasked.clone(),
             order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
             keys: ArcRwSignal::new(self.keys.get_untracked()),
             rows: RwLock::new(rows),
@@ -179,7 +178,7 @@ impl<T: RowType> View<T> {
 
     fn output(&self, output: Output) {
         match output {
-            Output::Rows(changes) => self.apply(changes),
+            Output::Rows(changes) => self.apply(&changes),
             Output::Meta(meta) => self.meta.set(meta),
             Output::Status(status, error) => {
                 if *self.error.read_untracked() != error {
@@ -190,26 +189,23 @@ impl<T: RowType> View<T> {
                 }
             }
             // The driver makes the reads.
-            Output::Read(_) => {}
+            Output::Read(..) => {}
         }
     }
 
     fn read_row(&self, key: &Key, row: &Value) -> Result<T, Error> {
-        let mut row = row.clone();
-        if let (Some(field), Value::Object(fields)) = (&self.unasked_key, &mut row) {
-            // `shift_remove` would be needed for `preserve_order`; `remove` would move the last field to its place.
-            fields.shift_remove(field);
-        }
-        decode(row, &format!("`{}`, key {key}", self.collection))
+        decode(as_asked(row, &self.unasked), &format!("`{}`, key {key}", self.collection))
     }
 
-    fn apply(&self, changes: RowChanges) {
+    /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
+    fn apply(&self, changes: &RowChanges) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
+        let all_fitted = order.unfit.is_empty();
         let mut fresh = Vec::new();
         let mut gone: HashSet<RowKey> = HashSet::new();
-        for (key, row) in changes.changed {
-            let decoded = self.read_row(&key, &row);
-            let key = RowKey(key);
+        for (key, row) in &changes.changed {
+            let decoded = self.read_row(key, row);
+            let key = RowKey(key.clone());
             match decoded {
                 Ok(row) => {
                     order.unfit.remove(&key);
@@ -221,16 +217,19 @@ impl<T: RowType> View<T> {
                 }
             }
         }
-        for key in changes.removed {
-            let key = RowKey(key);
+        for key in &changes.removed {
+            let key = RowKey(key.clone());
             order.unfit.remove(&key);
             gone.insert(key);
         }
-        if let Some(keys) = changes.order {
-            order.keys = keys.into_iter().map(RowKey).collect();
-        }
-        let shown: Vec<RowKey> = order.keys.iter().filter(|key| !order.unfit.contains_key(*key)).cloned().collect();
-        let unfit = order.keys.iter().find_map(|key| order.unfit.get(key)).cloned();
+        changes.apply_order(&mut order.keys);
+        let all_fit = all_fitted && order.unfit.is_empty();
+        // Every key, only where a row may have been left out that is shown now, or the other way round.
+        let shown = (!all_fit || changes.order.is_some()).then(|| {
+            let shown = order.keys.iter().filter(|key| !order.unfit.contains_key(*key));
+            shown.cloned().collect::<Vec<RowKey>>()
+        });
+        let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)).cloned() };
         drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
         let mut updates = Vec::new();
@@ -249,8 +248,10 @@ impl<T: RowType> View<T> {
                 signal.set(Some(row));
             }
         }
-        if *self.keys.read_untracked() != shown {
-            self.keys.set(shown);
+        match shown {
+            Some(shown) if *self.keys.read_untracked() != shown => self.keys.set(shown),
+            None if changes.reorders() => self.keys.update(|keys| changes.apply_order(keys)),
+            Some(_) | None => {}
         }
         let left: Vec<_> = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
@@ -293,7 +294,7 @@ type FirstView<T> = (Arc<View<T>>, Option<Page<Value>>);
 pub(crate) struct Target {
     pub(crate) spec: QuerySpec,
     query: Query,
-    unasked_key: Option<String>,
+    unasked: Vec<String>,
     name: String,
 }
 
@@ -301,11 +302,13 @@ impl Target {
     /// What is read for rows of type `T`.
     pub(crate) fn new<T: RowType>(collection: &str, watch: &[String], config: &LiveConfig, query: Query) -> Self {
         let asked = with_fields_of::<T>(query);
-        let query = asked.for_reading(&config.key_field);
-        let unasked_key = (query.fields.len() > asked.fields.len()).then(|| config.key_field.clone());
-        let name = format!("{collection}|{}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config: config.clone() };
-        Self { spec, query, unasked_key, name }
+        let Reading { query, unasked, shape } = Reading::of(&asked, &config.key_field);
+        let config = LiveConfig { window: shape, ..config.clone() };
+        // Rows that were asked for with other fields come out otherwise.
+        let name =
+            format!("{collection}|{}|{unasked:?}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config };
+        Self { spec, query, unasked, name }
     }
 
     #[cfg(feature = "native")]
@@ -314,8 +317,8 @@ impl Target {
     }
 
     #[cfg(feature = "native")]
-    pub(crate) fn unasked_key(&self) -> Option<&str> {
-        self.unasked_key.as_deref()
+    pub(crate) fn unasked(&self) -> &[String] {
+        &self.unasked
     }
 
     fn hold<T: RowType>(&self, client: &Client, first: Option<FirstView<T>>) -> (Held, Arc<View<T>>) {
@@ -571,7 +574,7 @@ impl<T: RowType> View<T> {
     fn unusable(error: Error) -> Self {
         Self {
             collection: String::new(),
-            unasked_key: None,
+            unasked: Vec::new(),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
@@ -582,3 +585,6 @@ impl<T: RowType> View<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,4 +23,4 @@ pub use use_realtime_item::{
 #[cfg(feature = "native")]
 mod native;
 #[cfg(feature = "native")]
-pub use native::{LiveRows, NativeOptions, Snapshot};
+pub use native::{LiveRows, NativeOptions, ReadCounts, Snapshot};

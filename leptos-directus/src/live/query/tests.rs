@@ -25,7 +25,7 @@ fn outputs(query: &mut LiveQuery) -> Vec<Output> {
 
 fn reads(query: &mut LiveQuery) -> Vec<ReadId> {
     let reads = outputs(query).into_iter().filter_map(|output| match output {
-        Output::Read(read) => Some(read),
+        Output::Read(read, _) => Some(read),
         _ => None,
     });
     reads.collect()
@@ -157,6 +157,22 @@ fn a_refusal_is_an_answer_and_the_rows_leave() {
 }
 
 #[test]
+fn the_server_s_own_wait_is_kept_by_a_query_that_was_refused_before() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Err(Error::answer(403, "FORBIDDEN", "no")));
+    query.hint(NOW, &[key(1)]);
+    let number = read(&mut query);
+    let busy =
+        Error::answer(503, "SERVICE_UNAVAILABLE", "under pressure").with_retry_after(Some(Duration::from_secs(7)));
+    query.reply(NOW, number, Err(busy));
+    query.hint(NOW, &[key(1)]);
+    assert_eq!(reads(&mut query), []);
+    assert!(query.deadline().unwrap() >= NOW + 7 * SECOND);
+}
+
+#[test]
 fn without_rows_and_without_a_socket_it_is_read_all_the_same() {
     let mut query = query();
     assert_eq!(query.deadline(), Some(NOW + SECOND));
@@ -221,3 +237,6 @@ fn a_partly_refused_feed_is_polled() {
     query.hint(NOW, &[key(1)]);
     assert_eq!(reads(&mut query).len(), 1);
 }
+
+/// Windows of some size, of which only the rows in doubt are read.
+mod keys;

@@ -1,0 +1,67 @@
+//! The engine against a simulated Directus in virtual time: whatever is written and whatever breaks, a live list ends equal
+//! to its REST read, and never shows what it must not show.
+//!
+//! `LEPTOS_DIRECTUS_MODEL_CASES=100000` runs so many scripts in place of the usual few, `LEPTOS_DIRECTUS_SEED=7` other ones.
+//! A failure prints the smallest script that shows it, ready to become a test of its own in `model/stories.rs`.
+
+// There is no proptest in a browser.
+#![cfg(not(target_arch = "wasm32"))]
+
+#[path = "model/mod.rs"]
+mod model;
+
+use std::{cell::RefCell, time::Instant};
+
+use model::{
+    run::{Tally, run},
+    script::{Script, script},
+};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+fn setting(name: &str, usual: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Err(_) => usual,
+    }
+}
+
+#[test]
+fn a_live_list_ends_equal_to_rest_and_never_shows_what_it_must_not() {
+    let cases = setting("LEPTOS_DIRECTUS_MODEL_CASES", 2_500);
+    let seed = setting("LEPTOS_DIRECTUS_SEED", 1);
+    let config = Config {
+        cases: u32::try_from(cases).unwrap_or(u32::MAX),
+        // A failure prints its smallest script; a file beside the sources would be one more thing to keep.
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let all = RefCell::new(Tally::default());
+    let started = Instant::now();
+    let result = runner.run(&script(), |script: Script| {
+        let tally = run(&script, false).map_err(TestCaseError::fail)?;
+        let mut all = all.borrow_mut();
+        all.steps += tally.steps;
+        all.rows_written += tally.rows_written;
+        all.comparisons += tally.comparisons;
+        all.reads += tally.reads;
+        all.key_reads += tally.key_reads;
+        Ok(())
+    });
+    let Tally { steps, rows_written, comparisons, reads, key_reads } = *all.borrow();
+    println!(
+        "seed {seed}: {cases} scripts, {steps} steps, {rows_written} rows written, {reads} reads ({key_reads} of keys), \
+         {comparisons} comparisons with REST, {:.1} s",
+        started.elapsed().as_secs_f32()
+    );
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(_, script)) => {
+            let what = run(&script, true).err().unwrap_or_else(|| "it failed, and does not any more".to_owned());
+            panic!("seed {seed}: {what}\n{script:?}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,458 @@
+//! The rows of the simulated Directus, and what its REST answers: filters, order, windows, counts, rights.
+
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+
+use leptos_directus::{Error, Key, Page, connection::Millis};
+use serde_json::{Map, Value, json};
+
+pub(crate) type Row = Map<String, Value>;
+
+/// What there is to read. All have the fields `title`, `rank`, `day`, `flag`, `author` (a row of `Authors`), `parent` (a row of the same) and `v`, which
+/// is another number after each write to the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Collection {
+    /// Keys are integers.
+    Articles,
+    /// Keys are texts, in a field that is not `id`; without a sort the order is that of `rank` (`sort_field`).
+    Tags,
+    /// Keys are uuids.
+    Notes,
+    /// What the others relate to.
+    Authors,
+}
+
+impl Collection {
+    pub(crate) const ALL: [Self; 4] = [Self::Articles, Self::Tags, Self::Notes, Self::Authors];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Articles => "articles",
+            Self::Tags => "tags",
+            Self::Notes => "notes",
+            Self::Authors => "authors",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|collection| collection.name() == name)
+    }
+
+    pub(crate) fn key_field(self) -> &'static str {
+        if self == Self::Tags { "slug" } else { "id" }
+    }
+}
+
+/// What somebody may read of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    Full,
+    Nothing,
+    /// Rows with `flag` only.
+    Flagged,
+    /// Not the field `title`.
+    NoTitle,
+}
+
+/// Somebody: 0 is the public.
+pub(crate) type Who = u8;
+pub(crate) const PEOPLE: Who = 3;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Database {
+    /// Rows are shared with the copies of the database that older HTML is made of.
+    tables: HashMap<Collection, Vec<Arc<Row>>>,
+    rights: HashMap<(Who, Collection), Right>,
+    made: u64,
+    version: u64,
+    /// When the row with this version was deleted.
+    pub(crate) deaths: HashMap<u64, Millis>,
+}
+
+pub(crate) fn forbidden() -> Error {
+    Error::answer(403, "FORBIDDEN", "You don't have permission to access this.")
+}
+
+impl Database {
+    pub(crate) fn rows(&self, collection: Collection) -> &[Arc<Row>] {
+        self.tables.get(&collection).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn right(&self, who: Who, collection: Collection) -> Right {
+        self.rights.get(&(who, collection)).copied().unwrap_or(Right::Full)
+    }
+
+    pub(crate) fn set_right(&mut self, who: Who, collection: Collection, right: Right) {
+        self.rights.insert((who, collection), right);
+    }
+
+    /// The key of the row at this place, counted around.
+    pub(crate) fn pick(&self, collection: Collection, pick: u8) -> Option<Value> {
+        let rows = self.rows(collection);
+        let row = rows.get(usize::from(pick).checked_rem(rows.len())?)?;
+        row.get(collection.key_field()).cloned()
+    }
+
+    /// A new row of values that `kind` chooses; under a key that was not there yet, or under this one.
+    pub(crate) fn insert(&mut self, collection: Collection, kind: u8, key: Option<Value>) -> Value {
+        self.made += 1;
+        let n = self.made;
+        let key = key.unwrap_or_else(|| match collection {
+            // Around 10, where numbers and texts are not ordered alike.
+            Collection::Articles | Collection::Authors => json!(n + 6),
+            Collection::Tags => json!(format!("{}{n}", ["ä", "B", "a", "Z", "ö"][usize::from(kind) % 5])),
+            Collection::Notes => {
+                let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                json!(format!("{:08x}-0000-4000-8000-{:012x}", mixed >> 32, mixed & 0xffff_ffff_ffff))
+            }
+        });
+        let mut row = Row::new();
+        row.insert(collection.key_field().to_owned(), key.clone());
+        for field in Field::ALL {
+            row.insert(field.name().to_owned(), self.value(collection, field, kind));
+        }
+        row.insert("v".to_owned(), self.next_version());
+        self.tables.entry(collection).or_default().push(Arc::new(row));
+        key
+    }
+
+    fn next_version(&mut self) -> Value {
+        self.version += 1;
+        json!(self.version)
+    }
+
+    /// One of a few awkward values.
+    fn value(&self, collection: Collection, field: Field, kind: u8) -> Value {
+        let kind = usize::from(kind);
+        match field {
+            Field::Title => {
+                let titles = [
+                    json!("Äpfel"),
+                    json!("apfel"),
+                    json!("Zebra"),
+                    json!("ofen"),
+                    json!("Öl"),
+                    Value::Null,
+                    json!(""),
+                    json!("zebra"),
+                ];
+                titles[kind % titles.len()].clone()
+            }
+            Field::Rank => {
+                let ranks = [json!(2), json!(10), json!(-1), Value::Null, json!(3), json!(0)];
+                ranks[kind % ranks.len()].clone()
+            }
+            Field::Day => {
+                let days = [json!("2024-01-31"), json!("2023-12-01"), Value::Null, json!("2024-11-02")];
+                days[kind % days.len()].clone()
+            }
+            Field::Flag => json!(!kind.is_multiple_of(3)),
+            Field::Author if collection == Collection::Authors => Value::Null,
+            Field::Parent => {
+                let rows = self.rows(collection);
+                let row = rows.get(kind % (rows.len() + 1));
+                row.and_then(|row| row.get(collection.key_field())).cloned().unwrap_or_default()
+            }
+            Field::Author => {
+                let rows = self.rows(Collection::Authors);
+                rows.get(kind % (rows.len() + 1)).and_then(|row| row.get("id")).cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Changes one field of a row; whether there was such a row.
+    pub(crate) fn update(&mut self, collection: Collection, key: &Value, field: Field, kind: u8) -> bool {
+        let (value, version) = (self.value(collection, field, kind), self.next_version());
+        let Some(row) = self.row_mut(collection, key) else { return false };
+        row.insert(field.name().to_owned(), value);
+        row.insert("v".to_owned(), version);
+        true
+    }
+
+    /// Deletes a row; whoever relates to it relates to nothing (`ON DELETE SET NULL`).
+    pub(crate) fn delete(&mut self, now: Millis, collection: Collection, key: &Value) {
+        let Some(rows) = self.tables.get_mut(&collection) else { return };
+        let Some(place) = rows.iter().position(|row| row.get(collection.key_field()) == Some(key)) else { return };
+        let version = rows.remove(place).get("v").and_then(Value::as_u64).unwrap_or_default();
+        self.deaths.insert(version, now);
+        if collection != Collection::Authors {
+            return;
+        }
+        let mut version = self.version;
+        for (_, rows) in self.tables.iter_mut().filter(|(child, _)| **child != Collection::Authors) {
+            for row in rows.iter_mut().filter(|row| row.get("author") == Some(key)) {
+                version += 1;
+                let row = Arc::make_mut(row);
+                row.insert("author".to_owned(), Value::Null);
+                row.insert("v".to_owned(), json!(version));
+            }
+        }
+        self.version = version;
+    }
+
+    fn row_mut(&mut self, collection: Collection, key: &Value) -> Option<&mut Row> {
+        self.tables
+            .get_mut(&collection)?
+            .iter_mut()
+            .find(|row| row.get(collection.key_field()) == Some(key))
+            .map(Arc::make_mut)
+    }
+
+    fn related(&self, row: &Row, who: Option<Who>) -> Option<&Row> {
+        let key = row.get("author")?;
+        let author = self.rows(Collection::Authors).iter().find(|author| author.get("id") == Some(key))?;
+        let hidden = who.is_some_and(|who| self.right(who, Collection::Authors) == Right::Flagged);
+        (!hidden || author.get("flag") == Some(&json!(true))).then_some(author)
+    }
+
+    /// What REST answers.
+    pub(crate) fn read(
+        &self,
+        who: Who,
+        collection: Collection,
+        query: &Value,
+    ) -> Result<Page<serde_json::Value>, Error> {
+        let named = named(query);
+        let title_and_author = |path: &String| match path.strip_prefix("author.") {
+            None => (path == "title", false),
+            Some(field) => (field == "title", true),
+        };
+        for path in &named {
+            let (title, of_author) = title_and_author(path);
+            let right = self.right(who, if of_author { Collection::Authors } else { collection });
+            if right == Right::Nothing || (title && right == Right::NoTitle) {
+                return Err(forbidden());
+            }
+        }
+        let right = self.right(who, collection);
+        if right == Right::Nothing {
+            return Err(forbidden());
+        }
+        let visible = self
+            .rows(collection)
+            .iter()
+            .filter(|row| right != Right::Flagged || row.get("flag") == Some(&json!(true)))
+            .map(Arc::as_ref)
+            .collect::<Vec<_>>();
+        let total = visible.len();
+        let filter = query.get("filter").and_then(Value::as_object).cloned().unwrap_or_default();
+        let search = query.get("search").and_then(Value::as_str).map(str::to_lowercase);
+        let mut rows: Vec<&Row> = visible
+            .into_iter()
+            .filter(|row| self.matches(row, &filter, who))
+            .filter(|row| {
+                let title = row.get("title").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+                search.as_ref().is_none_or(|search| title.contains(search))
+            })
+            .collect();
+        let found = rows.len();
+        if query.get("aggregate").is_some() {
+            return Ok(Page { items: groups(&rows, &texts(query, "groupBy")), meta: None });
+        }
+        let mut sort = texts(query, "sort");
+        if sort.is_empty() {
+            sort = vec![if collection == Collection::Tags { "rank" } else { "id" }.to_owned()];
+        }
+        rows.sort_by(|a, b| {
+            sort.iter().fold(Ordering::Equal, |order, path| {
+                order.then_with(|| {
+                    let (path, down) = path.strip_prefix('-').map_or((path.as_str(), false), |path| (path, true));
+                    let order = compare(&self.at(a, path, who), &self.at(b, path, who));
+                    if down { order.reverse() } else { order }
+                })
+            })
+        });
+        let number = |name: &str| query.get(name).and_then(Value::as_i64);
+        let limit = usize::try_from(number("limit").unwrap_or(100)).unwrap_or(usize::MAX);
+        let page = usize::try_from(number("page").unwrap_or(1)).unwrap_or(1).max(1);
+        let skip = match number("offset") {
+            Some(offset) => usize::try_from(offset).unwrap_or_default(),
+            None => limit.saturating_mul(page - 1),
+        };
+        let fields = texts(query, "fields");
+        let items = rows.into_iter().skip(skip).take(limit);
+        let items = items.map(|row| self.shown(collection, row, &fields, who)).collect();
+        let wanted = query.get("meta").and_then(Value::as_str);
+        let meta = wanted.map(|_| json!({ "total_count": total, "filter_count": found }));
+        Ok(Page { items, meta })
+    }
+
+    fn shown(&self, collection: Collection, row: &Row, fields: &[String], who: Who) -> Value {
+        let mut shown = Row::new();
+        for field in fields {
+            if field == "children" {
+                let key = row.get(collection.key_field());
+                let children = self.rows(collection).iter().filter(|child| child.get("parent") == key);
+                let keys = children.filter_map(|child| child.get(collection.key_field()).cloned());
+                shown.insert(field.clone(), Value::Array(keys.collect()));
+                continue;
+            }
+            match field.split_once('.') {
+                None => drop(shown.insert(field.clone(), row.get(field).cloned().unwrap_or_default())),
+                Some((relation, field)) => match self.related(row, Some(who)) {
+                    None => drop(shown.insert(relation.to_owned(), Value::Null)),
+                    Some(author) => {
+                        let nested = shown.entry(relation).or_insert_with(|| json!({}));
+                        nested[field] = author.get(field).cloned().unwrap_or_default();
+                    }
+                },
+            }
+        }
+        Value::Object(shown)
+    }
+
+    fn at(&self, row: &Row, path: &str, who: Who) -> Value {
+        if let Some(field) = path.strip_prefix("year(").and_then(|rest| rest.strip_suffix(')')) {
+            let year = row.get(field).and_then(Value::as_str).and_then(|day| day.get(..4)?.parse::<i64>().ok());
+            return year.map_or(Value::Null, Value::from);
+        }
+        match path.split_once('.') {
+            None => row.get(path).cloned().unwrap_or_default(),
+            Some((_, field)) => {
+                self.related(row, Some(who)).and_then(|author| author.get(field)).cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    fn matches(&self, row: &Row, filter: &Row, who: Who) -> bool {
+        filter.iter().all(|(name, condition)| match (name.as_str(), condition) {
+            ("_and", Value::Array(all)) => {
+                all.iter().filter_map(Value::as_object).all(|one| self.matches(row, one, who))
+            }
+            ("_or", Value::Array(any)) => {
+                any.is_empty() || any.iter().filter_map(Value::as_object).any(|one| self.matches(row, one, who))
+            }
+            (field, Value::Object(conditions)) => conditions.iter().all(|(name, operand)| {
+                if name.starts_with('_') {
+                    return meets(row.get(field).unwrap_or(&Value::Null), name, operand);
+                }
+                let nested = Row::from_iter([(name.clone(), operand.clone())]);
+                self.related(row, Some(who)).is_some_and(|author| self.matches(author, &nested, who))
+            }),
+            _ => false,
+        })
+    }
+}
+
+/// The fields that people write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Title,
+    Rank,
+    Day,
+    Flag,
+    Author,
+    /// Another row of the collection, which shows this one among its `children`.
+    Parent,
+}
+
+impl Field {
+    pub(crate) const ALL: [Self; 6] = [Self::Title, Self::Rank, Self::Day, Self::Flag, Self::Author, Self::Parent];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Rank => "rank",
+            Self::Day => "day",
+            Self::Flag => "flag",
+            Self::Author => "author",
+            Self::Parent => "parent",
+        }
+    }
+}
+
+fn texts(query: &Value, name: &str) -> Vec<String> {
+    let texts = query.get(name).and_then(Value::as_array).into_iter().flatten();
+    texts.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The fields that a query names anywhere.
+fn named(query: &Value) -> Vec<String> {
+    fn of_filter(filter: &Value, named: &mut Vec<String>) {
+        for (name, condition) in filter.as_object().into_iter().flatten() {
+            match condition {
+                Value::Array(filters) => filters.iter().for_each(|filter| of_filter(filter, named)),
+                condition => {
+                    let nested = condition.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with('_'));
+                    let before = named.len();
+                    named.extend(nested.map(|(field, _)| format!("{name}.{field}")));
+                    if named.len() == before {
+                        named.push(name.clone());
+                    }
+                }
+            }
+        }
+    }
+    let mut named: Vec<String> = ["fields", "sort", "groupBy"].iter().flat_map(|name| texts(query, name)).collect();
+    for path in &mut named {
+        *path = path.strip_prefix('-').unwrap_or(path).to_owned();
+    }
+    of_filter(query.get("filter").unwrap_or(&Value::Null), &mut named);
+    named
+}
+
+fn groups(rows: &[&Row], by: &[String]) -> Vec<Value> {
+    let Some(field) = by.first() else { return vec![json!({ "count": rows.len() })] };
+    let mut groups: Vec<(Value, usize)> = Vec::new();
+    for row in rows {
+        let value = row.get(field).cloned().unwrap_or_default();
+        match groups.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((value, 1)),
+        }
+    }
+    groups.sort_by(|(a, _), (b, _)| compare(a, b));
+    groups.into_iter().map(|(value, count)| json!({ (field.as_str()): value, "count": count })).collect()
+}
+
+/// The database's own order, which is not Rust's: nulls first, case and umlauts do not count in texts.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    let rank = |value: &Value| match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Number(_) => 2,
+        _ => 3,
+    };
+    match (a, b) {
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Number(a), Value::Number(b)) => a.as_i64().cmp(&b.as_i64()),
+        (Value::String(a), Value::String(b)) => collated(a).cmp(&collated(b)),
+        (a, b) => rank(a).cmp(&rank(b)),
+    }
+}
+
+fn collated(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| match c {
+            'ä' => 'a',
+            'ö' => 'o',
+            'ü' => 'u',
+            c => c,
+        })
+        .collect()
+}
+
+fn meets(value: &Value, operator: &str, operand: &Value) -> bool {
+    // As the database casts them: `"7"` is the integer key 7.
+    let same =
+        |a: &Value, b: &Value| a == b || (Key::from_value(a).is_some() && Key::from_value(a) == Key::from_value(b));
+    let list = || operand.as_array().into_iter().flatten();
+    match operator {
+        "_null" => value.is_null() == (operand == &json!(true)),
+        "_nnull" => value.is_null() != (operand == &json!(true)),
+        _ if value.is_null() => false,
+        "_eq" => same(value, operand),
+        "_neq" => !same(value, operand),
+        "_in" => list().any(|one| same(value, one)),
+        "_nin" => !list().any(|one| same(value, one)),
+        "_lt" => compare(value, operand) == Ordering::Less,
+        "_lte" => compare(value, operand) != Ordering::Greater,
+        "_gt" => compare(value, operand) == Ordering::Greater,
+        "_gte" => compare(value, operand) != Ordering::Less,
+        "_contains" => match (value.as_str(), operand.as_str()) {
+            (Some(text), Some(part)) => text.contains(part),
+            _ => false,
+        },
+        _ => false,
+    }
+}

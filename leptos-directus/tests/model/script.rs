@@ -1,0 +1,315 @@
+//! What happens in a run: operations one after the other, and a seed for every delay.
+
+use std::fmt::{self, Write as _};
+
+use proptest::prelude::*;
+
+use super::{
+    database::{Collection, Field, PEOPLE, Right, Who},
+    shapes::{SHAPES, shape},
+};
+
+/// So many live queries there are at once, at most.
+pub(crate) const SLOTS: u8 = 4;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Op {
+    // What the page does.
+    Attach {
+        slot: u8,
+        shape: u8,
+        first: First,
+    },
+    Release {
+        slot: u8,
+    },
+    Retain {
+        slot: u8,
+    },
+    Detach {
+        slot: u8,
+    },
+    Refetch {
+        slot: u8,
+    },
+    Streams {
+        count: u8,
+        plain: bool,
+    },
+    EndStreams,
+    Connect,
+    Disconnect,
+    /// Another visitor: a login, a logout.
+    Become(Who),
+    // What the platform says.
+    Online,
+    Offline,
+    Visible {
+        after: u64,
+    },
+    Asked,
+    /// The clock jumps: nothing reaches the page meanwhile.
+    Sleep {
+        seconds: u64,
+    },
+    // What people write.
+    Create {
+        at: Collection,
+        count: u8,
+        kind: u8,
+        told: bool,
+    },
+    Update {
+        at: Collection,
+        picks: Vec<u8>,
+        field: Field,
+        kind: u8,
+        frames: Frames,
+        told: bool,
+    },
+    Delete {
+        at: Collection,
+        picks: Vec<u8>,
+        frames: Frames,
+        told: bool,
+    },
+    /// The same key is deleted and made again in one breath.
+    Replace {
+        at: Collection,
+        pick: u8,
+        kind: u8,
+    },
+    /// Made and deleted in one breath.
+    Flash {
+        at: Collection,
+        kind: u8,
+    },
+    // What the administrator and the clock do to rights.
+    Permit {
+        who: Who,
+        at: Collection,
+        right: Right,
+    },
+    /// The login of the socket ends.
+    Expire,
+    // Faults.
+    Cut,
+    HalfOpen,
+    Slow {
+        millis: u64,
+    },
+    Opening(Opening),
+    Reading(Reading),
+    /// Directus ends the socket.
+    Restart,
+    /// New subscriptions are refused.
+    Refuse(bool),
+    /// Directus counts so many frames of somebody else into our limit: what we send now is dropped.
+    Limit,
+    /// The errors of 11.17.4, which name no subscription.
+    Old(bool),
+    Odd(Odd),
+    // Time.
+    Wait {
+        millis: u64,
+    },
+    /// All faults end, and everything must come right.
+    Check,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum First {
+    Nothing,
+    /// The rows of the server's HTML, as they are now.
+    Fresh,
+    /// The rows of the server's HTML, as they were before the last write.
+    Old,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Frames {
+    One,
+    /// One for each row.
+    Each,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Opening {
+    Works,
+    Fails,
+    Hangs,
+    Busy,
+    Unauthorized,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Reading {
+    Works,
+    /// Answers take seconds, each a different time.
+    Late,
+    /// The question is lost.
+    Lost,
+    /// The answer is lost.
+    Unanswered,
+    /// 503 with `Retry-After`.
+    Busy,
+    /// 429.
+    Limited,
+    /// 400.
+    Invalid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Odd {
+    /// The next frames come twice.
+    Twice,
+    Unknown,
+    Unreadable,
+    /// An event of a subscription that is not ours.
+    Stray,
+    /// An event without rows.
+    Empty,
+    /// An error that nobody asked for.
+    Error,
+}
+
+#[derive(Clone, PartialEq)]
+pub(crate) struct Script {
+    pub(crate) seed: u64,
+    pub(crate) ops: Vec<Op>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = format!("\n    Script {{ seed: {}, ops: vec![\n", self.seed);
+        for op in &self.ops {
+            let _ = write!(text, "        {op:?},");
+            if let Op::Attach { shape: number, .. } = op {
+                let _ = write!(text, " // {}", shape(*number).about);
+            }
+            text.push('\n');
+        }
+        text.push_str("    ] }");
+        // As vectors of small numbers are written in a source.
+        f.write_str(&text.replace("picks: [", "picks: vec!["))
+    }
+}
+
+fn collection() -> impl Strategy<Value = Collection> {
+    use Collection::{Articles, Authors, Notes, Tags};
+    prop_oneof![5 => Just(Articles), 2 => Just(Tags), 2 => Just(Notes), 2 => Just(Authors)]
+}
+
+fn picks() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![3 => prop::collection::vec(0..40_u8, 1), 1 => prop::collection::vec(0..40_u8, 1..8)]
+}
+
+fn told() -> impl Strategy<Value = bool> {
+    prop_oneof![12 => Just(true), 1 => Just(false)]
+}
+
+fn frames() -> impl Strategy<Value = Frames> {
+    prop_oneof![Just(Frames::One), Just(Frames::Each)]
+}
+
+fn write() -> impl Strategy<Value = Op> {
+    let field = prop::sample::select(Field::ALL.to_vec());
+    prop_oneof![
+        3 => (collection(), 1..4_u8, 0..24_u8, told()).prop_map(|(at, count, kind, told)| Op::Create { at, count, kind, told }),
+        6 => (collection(), picks(), field, 0..24_u8, frames(), told())
+            .prop_map(|(at, picks, field, kind, frames, told)| Op::Update { at, picks, field, kind, frames, told }),
+        2 => (collection(), picks(), frames(), told())
+            .prop_map(|(at, picks, frames, told)| Op::Delete { at, picks, frames, told }),
+        1 => (collection(), 0..40_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
+        1 => (collection(), 0..24_u8).prop_map(|(at, kind)| Op::Flash { at, kind }),
+    ]
+}
+
+fn page() -> impl Strategy<Value = Op> {
+    let slot = || 0..SLOTS;
+    let first = prop_oneof![2 => Just(First::Nothing), 1 => Just(First::Fresh), 2 => Just(First::Old)];
+    prop_oneof![
+        8 => (slot(), 0..SHAPES, first).prop_map(|(slot, shape, first)| Op::Attach { slot, shape, first }),
+        2 => slot().prop_map(|slot| Op::Release { slot }),
+        1 => slot().prop_map(|slot| Op::Retain { slot }),
+        1 => slot().prop_map(|slot| Op::Detach { slot }),
+        1 => slot().prop_map(|slot| Op::Refetch { slot }),
+        1 => (1..16_u8, any::<bool>()).prop_map(|(count, plain)| Op::Streams { count, plain }),
+        1 => Just(Op::EndStreams),
+        1 => Just(Op::Connect),
+        1 => Just(Op::Disconnect),
+        2 => (0..PEOPLE).prop_map(Op::Become),
+    ]
+}
+
+fn platform() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        2 => Just(Op::Online),
+        1 => Just(Op::Offline),
+        1 => prop_oneof![Just(1), Just(40), Just(7_200)].prop_map(|after| Op::Visible { after }),
+        1 => Just(Op::Asked),
+        1 => (5..90_u64).prop_map(|seconds| Op::Sleep { seconds }),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Op> {
+    use Reading::{Busy, Invalid, Late, Limited, Lost, Unanswered};
+    let right = prop_oneof![
+        2 => Just(Right::Full), 2 => Just(Right::Nothing), 1 => Just(Right::Flagged), 1 => Just(Right::NoTitle)
+    ];
+    let opening = prop::sample::select(vec![
+        Opening::Works,
+        Opening::Fails,
+        Opening::Hangs,
+        Opening::Busy,
+        Opening::Unauthorized,
+    ]);
+    let reading = prop::sample::select(vec![Reading::Works, Late, Late, Lost, Unanswered, Busy, Limited, Invalid]);
+    let odd = prop::sample::select(vec![Odd::Twice, Odd::Unknown, Odd::Unreadable, Odd::Stray, Odd::Empty, Odd::Error]);
+    prop_oneof![
+        4 => Just(Op::Cut),
+        2 => Just(Op::HalfOpen),
+        1 => (100..2_500_u64).prop_map(|millis| Op::Slow { millis }),
+        2 => opening.prop_map(Op::Opening),
+        4 => reading.prop_map(Op::Reading),
+        1 => Just(Op::Restart),
+        1 => any::<bool>().prop_map(Op::Refuse),
+        1 => Just(Op::Limit),
+        1 => any::<bool>().prop_map(Op::Old),
+        2 => odd.prop_map(Op::Odd),
+        4 => (prop_oneof![2 => Just(1), 1 => 0..PEOPLE], collection(), right)
+            .prop_map(|(who, at, right)| Op::Permit { who, at, right }),
+        1 => Just(Op::Expire),
+    ]
+}
+
+fn time() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..400_u64).prop_map(|millis| Op::Wait { millis }),
+        2 => (400..6_000_u64).prop_map(|millis| Op::Wait { millis }),
+        1 => (6_000..60_000_u64).prop_map(|millis| Op::Wait { millis }),
+        3 => Just(Op::Check),
+    ]
+}
+
+/// Runs of every kind: quiet ones are judged by a tight clock, wild ones by a patient one.
+pub(crate) fn script() -> impl Strategy<Value = Script> {
+    let quiet = prop_oneof![8 => write(), 3 => page(), 5 => time()];
+    let cuts = prop_oneof![8 => write(), 3 => page(), 5 => time(), 2 => Just(Op::Cut), 1 => Just(Op::HalfOpen), 1 => platform()];
+    let wild = prop_oneof![8 => write(), 3 => page(), 5 => time(), 1 => platform(), 5 => fault()];
+    let ops = prop_oneof![
+        1 => prop::collection::vec(quiet, 3..40),
+        1 => prop::collection::vec(cuts, 3..40),
+        3 => prop::collection::vec(wild, 3..50),
+    ];
+    // Something to look at, so that no script is about nothing.
+    let attach = (0..SHAPES, any::<bool>()).prop_map(|(shape, bare)| Op::Attach {
+        slot: 0,
+        shape,
+        first: if bare { First::Nothing } else { First::Fresh },
+    });
+    (any::<u16>(), attach, ops).prop_map(|(seed, attach, mut ops)| {
+        ops.insert(0, attach);
+        Script { seed: u64::from(seed), ops }
+    })
+}

@@ -1,0 +1,278 @@
+//! Scripts that once failed, and those that everybody should be able to read: what the hazards look like.
+
+use super::{
+    database::{
+        Collection::{Articles, Authors, Notes, Tags},
+        Field, Right,
+    },
+    run::run,
+    script::{First, Frames, Odd, Op, Opening, Reading, Script},
+};
+
+/// Under many seeds: each gives other delays, and so other races.
+#[track_caller]
+fn check(ops: &[Op]) {
+    for seed in 0..40 {
+        let script = Script { seed, ops: ops.to_vec() };
+        if run(&script, false).is_err() {
+            let what = run(&script, true).expect_err("the same script and the same seed");
+            panic!("{what}\n{script:?}");
+        }
+    }
+}
+
+fn attach(shape: u8) -> Op {
+    Op::Attach { slot: 0, shape, first: First::Old }
+}
+
+fn create(at: super::database::Collection) -> Op {
+    Op::Create { at, count: 1, kind: 1, told: true }
+}
+
+fn update(at: super::database::Collection, pick: u8, field: Field, kind: u8) -> Op {
+    Op::Update { at, picks: vec![pick], field, kind, frames: Frames::One, told: true }
+}
+
+fn delete(at: super::database::Collection, pick: u8) -> Op {
+    Op::Delete { at, picks: vec![pick], frames: Frames::One, told: true }
+}
+
+fn wait(millis: u64) -> Op {
+    Op::Wait { millis }
+}
+
+#[test]
+fn what_is_written_between_html_and_acknowledgement_is_caught_up_with() {
+    for millis in [0, 20, 40, 60, 80, 120, 200] {
+        check(&[create(Articles), attach(1), wait(millis), create(Articles), delete(Articles, 0), Op::Check]);
+    }
+}
+
+#[test]
+fn many_writes_at_once_end_in_the_last_state() {
+    let mut ops = vec![attach(3), Op::Check];
+    for kind in 0..12 {
+        ops.push(update(Articles, kind % 3, Field::Rank, kind));
+        ops.push(wait(u64::from(kind) * 7));
+    }
+    ops.push(Op::Check);
+    check(&ops);
+}
+
+#[test]
+fn rows_enter_and_leave_a_filter_silently() {
+    let flag = |kind| update(Articles, 1, Field::Flag, kind);
+    check(&[attach(3), Op::Check, flag(0), Op::Check, flag(1), Op::Check, flag(0), flag(1), flag(3), Op::Check]);
+}
+
+#[test]
+fn a_full_window_is_refilled_and_overflows() {
+    for shape in [2, 5, 6, 15, 18, 22, 23, 24] {
+        check(&[
+            attach(shape),
+            Op::Check,
+            delete(Articles, 0),
+            delete(Notes, 0),
+            delete(Tags, 0),
+            Op::Check,
+            create(Articles),
+            create(Tags),
+            create(Notes),
+            Op::Check,
+        ]);
+    }
+}
+
+#[test]
+fn a_key_is_deleted_and_made_again_in_one_breath() {
+    check(&[
+        attach(0),
+        Op::Check,
+        Op::Replace { at: Articles, pick: 2, kind: 4 },
+        Op::Flash { at: Articles, kind: 3 },
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn an_author_s_change_shows_in_the_articles_that_watch() {
+    check(&[attach(7), Op::Check, update(Authors, 0, Field::Title, 3), Op::Check, delete(Authors, 0), Op::Check]);
+}
+
+#[test]
+fn after_a_cut_what_happened_meanwhile_is_caught_up_with() {
+    check(&[attach(1), Op::Check, Op::Cut, create(Articles), wait(30), delete(Articles, 1), Op::Check]);
+}
+
+#[test]
+fn a_half_open_link_is_noticed_and_healed() {
+    check(&[
+        attach(1),
+        Op::Check,
+        Op::HalfOpen,
+        create(Articles),
+        wait(5_000),
+        update(Articles, 0, Field::Title, 2),
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn a_sleep_of_the_machine_is_caught_up_with() {
+    check(&[attach(1), Op::Check, Op::Sleep { seconds: 90 }, create(Articles), Op::Visible { after: 90 }, Op::Check]);
+}
+
+#[test]
+fn rights_that_are_lost_empty_the_page_and_come_back_with_the_rows() {
+    let permit = |right| Op::Permit { who: 1, at: Articles, right };
+    check(&[attach(1), Op::Check, permit(Right::Nothing), create(Articles), Op::Check, permit(Right::Full), Op::Check]);
+    check(&[attach(1), Op::Check, permit(Right::NoTitle), Op::Check, permit(Right::Flagged), Op::Check]);
+}
+
+#[test]
+fn another_visitor_never_sees_what_was_on_its_way_for_the_one_before() {
+    check(&[
+        Op::Permit { who: 2, at: Articles, right: Right::Flagged },
+        attach(0),
+        Op::Reading(Reading::Late),
+        wait(100),
+        Op::Become(2),
+        wait(20),
+        Op::Become(1),
+        Op::Become(2),
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn an_expired_login_is_noticed_and_read_anew() {
+    check(&[
+        Op::Permit { who: 0, at: Articles, right: Right::Flagged },
+        attach(0),
+        Op::Check,
+        Op::Expire,
+        create(Articles),
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn what_nobody_announces_shows_at_the_interval() {
+    let secretly =
+        Op::Update { at: Notes, picks: vec![0], field: Field::Title, kind: 6, frames: Frames::One, told: false };
+    check(&[attach(19), Op::Check, secretly, Op::Check]);
+    check(&[attach(20), Op::Check, update(Authors, 0, Field::Title, 3), Op::Check]);
+}
+
+#[test]
+fn coming_back_after_a_long_time_looks_for_what_nobody_told() {
+    for back in [Op::Online, Op::Visible { after: 40 }] {
+        let secretly =
+            Op::Update { at: Articles, picks: vec![0], field: Field::Title, kind: 6, frames: Frames::One, told: false };
+        check(&[attach(1), Op::Check, secretly, back, Op::Check]);
+    }
+}
+
+#[test]
+fn a_batch_is_heard_by_whoever_shows_one_of_its_rows() {
+    let batch =
+        |picks| Op::Update { at: Articles, picks, field: Field::Title, kind: 2, frames: Frames::One, told: true };
+    check(&[
+        attach(13),
+        Op::Check,
+        batch(vec![0, 2, 1]),
+        Op::Check,
+        batch(vec![2]),
+        Op::Check,
+        batch(vec![0]),
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn without_a_socket_a_list_is_polled() {
+    check(&[
+        attach(1),
+        Op::Check,
+        Op::Disconnect,
+        create(Articles),
+        Op::Check,
+        Op::Connect,
+        create(Articles),
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn errors_without_a_name_find_their_query() {
+    let permit = |right| Op::Permit { who: 1, at: Articles, right };
+    check(&[
+        Op::Old(true),
+        attach(1),
+        Op::Check,
+        permit(Right::Nothing),
+        create(Articles),
+        Op::Check,
+        permit(Right::Full),
+        Op::Check,
+    ]);
+}
+
+#[test]
+fn odd_frames_change_nothing() {
+    let odd = [Odd::Twice, Odd::Unknown, Odd::Unreadable, Odd::Stray, Odd::Empty, Odd::Error];
+    let mut ops = vec![attach(1), wait(10)];
+    ops.extend(odd.into_iter().flat_map(|odd| [Op::Odd(odd), create(Articles), wait(50)]));
+    ops.push(Op::Check);
+    check(&ops);
+}
+
+#[test]
+fn refused_subscriptions_and_refused_sockets_are_tried_again() {
+    check(&[Op::Refuse(true), attach(1), wait(3_000), create(Articles), Op::Check]);
+    for opening in [Opening::Fails, Opening::Hangs, Opening::Busy, Opening::Unauthorized] {
+        check(&[Op::Opening(opening), attach(1), wait(20_000), create(Articles), Op::Check]);
+    }
+}
+
+/// It failed: 21 frames that unsubscribe were sent in one instant.
+#[test]
+fn many_streams_that_end_at_once_keep_below_the_rate() {
+    check(&[
+        attach(0),
+        Op::Streams { count: 12, plain: false },
+        Op::Streams { count: 9, plain: false },
+        Op::Check,
+        Op::EndStreams,
+        Op::Check,
+    ]);
+}
+
+/// It failed: 12 frames of one second and 12 of the next reached Directus in one.
+#[test]
+fn two_seconds_frames_may_arrive_in_one() {
+    check(&[attach(0), Op::Check, Op::Streams { count: 15, plain: false }, Op::EndStreams, attach(7), Op::Check]);
+}
+
+/// It failed: every one of them sent a ping.
+#[test]
+fn whoever_looks_again_and_again_does_not_exceed_the_rate() {
+    let mut ops = vec![attach(0), Op::Check];
+    ops.extend((0..30).flat_map(|_| [Op::Online, Op::Asked]));
+    ops.push(Op::Check);
+    check(&ops);
+}
+
+/// It failed: a hint threw away the wait that the server had asked for, because the query had been refused before.
+#[test]
+fn a_pause_is_kept_by_a_query_that_was_refused_before() {
+    check(&[
+        Op::Attach { slot: 0, shape: 0, first: First::Fresh },
+        Op::Permit { who: 1, at: Articles, right: Right::NoTitle },
+        wait(400),
+        Op::Reading(Reading::Busy),
+        Op::Sleep { seconds: 30 },
+        create(Articles),
+        wait(1_000),
+    ]);
+}
