@@ -340,14 +340,14 @@ async fn the_page_s_disconnect_is_for_all_and_until_connect() {
 async fn items_are_written_and_read_one_many_and_by_query() {
     let page = Page::open().await;
     let posts = page.directus.items::<Value>(&page.posts);
-    let one = posts.create(&json!({ "title": "one", "views": 1 })).await.unwrap();
+    let one = posts.create(&json!({ "title": "one", "views": 1 })).await.unwrap().unwrap();
     let more = posts
         .create_many(&[json!({ "title": "two", "views": 2 }), json!({ "title": "three", "views": 3 })])
         .await
         .unwrap();
     assert_eq!(more.len(), 2);
     let id = one["id"].as_i64().unwrap();
-    let patched = posts.update(id, &json!({ "title": "ONE" })).await.unwrap();
+    let patched = posts.update(id, &json!({ "title": "ONE" })).await.unwrap().unwrap();
     assert_eq!(patched["title"], "ONE");
     assert_eq!(posts.read_one(id, Query::new()).await.unwrap()["title"], "ONE");
     let ids: Vec<i64> = more.iter().map(|row| row["id"].as_i64().unwrap()).collect();
@@ -366,7 +366,7 @@ async fn items_are_written_and_read_one_many_and_by_query() {
     let error = posts.read_one(id, Query::new()).await.unwrap_err();
     assert!(error.is_forbidden(), "{error}");
     let typed = page.directus.items::<Post>(&page.posts);
-    assert_eq!(typed.create(&json!({ "title": "typed" })).await.unwrap(), Post { title: "typed".to_owned() });
+    assert_eq!(typed.create(&json!({ "title": "typed" })).await.unwrap(), Some(Post { title: "typed".to_owned() }));
     let users = page.directus.items::<Value>("directus_users").read(Query::new().fields("id").limit(1)).await.unwrap();
     assert_eq!(users.len(), 1, "system collections go by their own names");
 }
@@ -379,4 +379,59 @@ async fn a_query_too_long_for_an_address_is_read_all_the_same() {
     let query = Query::new().filter(Filter::field("title").in_(many));
     let posts = use_realtime_collection::<Post>(&page.posts, query);
     shows("the row", posts.items(), &["one"]).await;
+}
+
+/// The public role may do this with the collection, and nothing else.
+async fn public_may(admin: &Admin, collection: &str, actions: &[&str]) {
+    let given =
+        admin.ok("GET", &format!("/permissions?filter[collection][_eq]={collection}&fields=id,policy"), None).await;
+    let policy = given[0]["policy"].clone();
+    for permission in given.as_array().unwrap() {
+        admin.ok("DELETE", &format!("/permissions/{}", permission["id"]), None).await;
+    }
+    for action in actions {
+        let permission = json!({
+            "policy": policy, "collection": collection, "action": action,
+            "fields": ["*"], "permissions": {}, "validation": {},
+        });
+        admin.ok("POST", "/permissions", Some(permission)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_write_and_not_read_hears_that_it_was_written() {
+    let page = Page::open().await;
+    public_may(&page.admin, &page.posts, &["create"]).await;
+    let visitor = Directus::native(NativeOptions::new(&page.admin.url));
+    let posts = visitor.items::<Post>(&page.posts);
+    assert!(posts.read(Query::new()).await.unwrap_err().is_forbidden());
+    assert_eq!(posts.create(&json!({ "title": "sent" })).await.unwrap(), None);
+    assert_eq!(posts.create_many(&[json!({ "title": "sent, too" })]).await.unwrap(), []);
+    let rows = page.admin.read(&page.posts, &json!({ "fields": ["title"], "sort": ["id"] })).await;
+    assert_eq!(rows, [json!({ "title": "sent" }), json!({ "title": "sent, too" })]);
+    assert!(posts.update(1, &json!({ "title": "no" })).await.unwrap_err().is_forbidden(), "a refusal stays one");
+}
+
+#[tokio::test]
+async fn an_aggregate_without_a_limit_gives_all_groups() {
+    let page = Page::open().await;
+    let posts = page.directus.items::<Value>(&page.posts);
+    let rows: Vec<Value> = (0..101).map(|views| json!({ "title": "x", "views": views })).collect();
+    posts.create_many(&rows).await.unwrap();
+    let query = Query::new().aggregate("count", "*").group_by(["views"]);
+    assert_eq!(posts.aggregate(query.clone()).await.unwrap().len(), 101);
+    assert_eq!(posts.aggregate(query.limit(7)).await.unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn one_row_is_read_with_a_query_too_long_for_an_address() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    page.create("two", "x").await;
+    let posts = page.directus.items::<Post>(&page.posts);
+    let many: Vec<String> = (0..2_000).map(|number| format!("title {number}")).chain(["one".to_owned()]).collect();
+    let query = Query::new().filter(Filter::field("title").in_(many));
+    assert_eq!(posts.read_one(one, query.clone()).await.unwrap(), Post { title: "one".to_owned() });
+    let error = posts.read_one(one + 1, query).await.unwrap_err();
+    assert!(error.is_forbidden(), "as with a short one: {error}");
 }
