@@ -2,20 +2,23 @@
 #![cfg(feature = "native")]
 
 mod real;
+#[path = "real/wire.rs"]
+mod wire;
 
 use any_spawner::Executor;
 use futures::StreamExt;
 use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, Filter, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
-    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_realtime_collection,
-    use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
+    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_directus_auth,
+    use_realtime_collection, use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
+use wire::Wire;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Post {
@@ -434,4 +437,23 @@ async fn one_row_is_read_with_a_query_too_long_for_an_address() {
     assert_eq!(posts.read_one(one, query.clone()).await.unwrap(), Post { title: "one".to_owned() });
     let error = posts.read_one(one + 1, query).await.unwrap_err();
     assert!(error.is_forbidden(), "as with a short one: {error}");
+}
+
+#[tokio::test]
+async fn who_the_visitor_is_is_asked_again_once_directus_is_back() {
+    let page = Page::open().await;
+    let wire = Wire::to(&page.admin.url).await;
+    wire.cut();
+    let directus = Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token));
+    directus.provide();
+    let auth = use_directus_auth();
+    directus.connect();
+    eventually("the loss", async || match directus.status().get_untracked() {
+        ConnectionStatus::Reconnecting { .. } => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(auth.user().get_untracked(), None);
+    wire.mend();
+    eventually("the administrator", async || auth.user().get_untracked().ok_or("nobody")).await;
 }

@@ -1,5 +1,6 @@
 //! What components use: one file for each hook.
 
+mod identity;
 mod live_view;
 mod subscription;
 mod use_directus;
