@@ -14,7 +14,8 @@ use crate::{
 /// What the machine goes by. Times are from the moment of the last event of their kind.
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
-    /// A try that has not opened by then is given up: 10 s. (A wrong path leaves Directus's socket hanging for ever.)
+    /// A try that has not opened by then is given up: 15 s. Long enough for the proxy to find out that Directus does not answer,
+    /// twice (`DIRECTUS_CONNECT_TIMEOUT`, 5 s): for the upgrade, and for the plain request that asks why it was refused.
     pub connect_timeout: Duration,
     /// A subscription that is not acknowledged by then means a dead link: 10 s.
     pub acknowledge_timeout: Duration,
@@ -41,7 +42,7 @@ pub struct ConnectionConfig {
 impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(15),
             acknowledge_timeout: Duration::from_secs(10),
             ping_after: Duration::from_secs(10),
             pong_timeout: Duration::from_secs(8),

@@ -72,7 +72,7 @@ pub struct DirectusServer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     mode: FoundMode,
     /// One for each socket that may be open.
     permits: Arc<Semaphore>,
@@ -89,7 +89,7 @@ impl DirectusServer {
     /// The first setting that can't be used, with its name and what was expected.
     pub fn new(config: DirectusConfig) -> Result<Self, ConfigError> {
         let settings = config.validate()?;
-        let upstream = Upstream::new(&settings)?;
+        let upstream = Arc::new(Upstream::new(&settings)?);
         Ok(Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(settings.config.directus_max_sockets as usize)),
             upstream,

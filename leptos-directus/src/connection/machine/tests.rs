@@ -251,7 +251,7 @@ fn a_socket_that_hangs_while_opening_is_given_up() {
     let mut page = Page::new();
     page.subscribe("posts");
     page.opening();
-    let outputs = page.wait(10 * SECOND);
+    let outputs = page.wait(15 * SECOND);
     assert!(outputs.contains(&Output::Close));
     assert_eq!(statuses(&outputs)[0], "reconnecting");
 }
