@@ -29,7 +29,8 @@ pub struct ConnectionConfig {
     pub stable_after: Duration,
     /// How soon a refused login or subscription is asked for again: 30 s.
     pub refused_retry: Duration,
-    /// Directus drops what exceeds 50 frames a second and says so without telling which: we stay well below. 30 a second.
+    /// Directus drops what exceeds 50 frames a second and says so without telling which: we stay well below. 30 a second,
+    /// `unsubscribe`, `ping` and `pong` among them.
     pub subscribes_per_second: u32,
     /// Ceiling of the first delay, doubling afterwards: 100 ms.
     pub first_delay: Duration,
@@ -148,6 +149,21 @@ enum Stage {
     Leaving { since: Millis },
 }
 
+/// An `unsubscribe`: told until Directus has said that the subscription is gone, because it drops frames of those in a hurry.
+#[derive(Debug)]
+struct Farewell {
+    uid: String,
+    stage: Telling,
+}
+
+#[derive(Debug, PartialEq)]
+enum Telling {
+    /// To be sent, not before the given time.
+    Unsent { not_before: Millis },
+    /// Sent, not answered.
+    Sent { since: Millis },
+}
+
 #[derive(Debug)]
 struct Entry {
     spec: SubscriptionSpec,
@@ -170,12 +186,18 @@ pub struct Machine {
     idle_since: Option<Millis>,
     backoff: Backoff,
     entries: BTreeMap<SubscriptionId, Entry>,
+    farewells: BTreeMap<SubscriptionId, Farewell>,
     next_id: u64,
     /// Refusals that did not say which subscription they are for (Directus 11).
     nameless: Vec<Error>,
     budget: (Millis, u32),
     status: ConnectionStatus,
     outputs: VecDeque<Output>,
+}
+
+/// The number after the last `#` is ours; the text before it only has to fit.
+fn number_in(uid: &str) -> Option<SubscriptionId> {
+    uid.rsplit_once('#')?.1.parse().ok().map(SubscriptionId)
 }
 
 fn millis(duration: Duration) -> Millis {
@@ -196,6 +218,7 @@ impl Machine {
             idle_since: None,
             backoff,
             entries: BTreeMap::new(),
+            farewells: BTreeMap::new(),
             next_id: 0,
             nameless: Vec::new(),
             budget: (0, 0),
@@ -242,6 +265,11 @@ impl Machine {
                         Stage::Live => {}
                     }
                 }
+                for farewell in self.farewells.values() {
+                    if let Telling::Unsent { not_before } = farewell.stage {
+                        consider(not_before.max(self.budget_from()));
+                    }
+                }
             }
         }
         earliest
@@ -263,11 +291,7 @@ impl Machine {
         match entry.stage {
             Stage::Pending { since } => entry.stage = Stage::Leaving { since },
             Stage::Leaving { .. } => {}
-            Stage::Live => {
-                let uid = entry.uid.clone();
-                self.entries.remove(&id);
-                self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
-            }
+            Stage::Live => self.bid_farewell(id, 0),
             Stage::Unsent { .. } | Stage::Failed { .. } => {
                 self.entries.remove(&id);
             }
@@ -321,7 +345,7 @@ impl Machine {
             (Phase::Open { ping_deadline, .. }, _) => {
                 let soon = now + millis(self.config.pong_timeout) / 2;
                 *ping_deadline = Some(ping_deadline.map_or(soon, |deadline| deadline.min(soon)));
-                self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
+                self.send(now, ClientMessage::Ping { uid: None });
             }
             _ => {}
         }
@@ -377,10 +401,10 @@ impl Machine {
         *last_frame = now;
         *ping_deadline = None;
         match frame {
-            ServerMessage::Ping { .. } => self.outputs.push_back(Output::Send(ClientMessage::Pong)),
+            ServerMessage::Ping { .. } => self.send(now, ClientMessage::Pong),
             ServerMessage::Subscription(frame) => self.subscription(now, frame),
             ServerMessage::Error(frame) => self.error(now, &frame),
-            // Answers to what we do not send, and what Directus may say in years to come.
+            // Answers to what we do not send, and what Directus may say in years to come: the driver reports them.
             _ => {}
         }
         self.settle(now);
@@ -415,7 +439,7 @@ impl Machine {
                     self.drop_link(now, "the link is dead: a ping was not answered");
                 } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
                     *ping_deadline = Some(now + millis(self.config.pong_timeout));
-                    self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
+                    self.send(now, ClientMessage::Ping { uid: None });
                 } else if self.entries.values().any(|entry| match entry.stage {
                     Stage::Pending { since } | Stage::Leaving { since } => {
                         now >= since + millis(self.config.acknowledge_timeout)
@@ -462,6 +486,7 @@ impl Machine {
             }
         }
         if let Phase::Open { .. } = self.phase {
+            self.send_farewells(now);
             self.send_subscribes(now);
         }
     }
@@ -507,6 +532,7 @@ impl Machine {
     /// The socket took all its subscriptions with it.
     fn lose_all(&mut self) {
         self.nameless.clear();
+        self.farewells.clear();
         self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. }));
         for (id, entry) in &mut self.entries {
             if !matches!(entry.stage, Stage::Unsent { .. }) {
@@ -521,24 +547,73 @@ impl Machine {
         if sent < self.config.subscribes_per_second { 0 } else { second + 1_000 }
     }
 
+    /// Takes one frame out of this second's budget; whether there was one.
+    fn spend(&mut self, now: Millis) -> bool {
+        if now >= self.budget.0 + 1_000 {
+            self.budget = (now, 0);
+        }
+        if self.budget.1 >= self.config.subscribes_per_second {
+            return false;
+        }
+        self.budget.1 += 1;
+        true
+    }
+
+    /// Sends what can't wait; it counts all the same.
+    fn send(&mut self, now: Millis, message: ClientMessage) {
+        self.spend(now);
+        self.outputs.push_back(Output::Send(message));
+    }
+
+    /// Nobody wants it any more: Directus is to be told.
+    fn bid_farewell(&mut self, id: SubscriptionId, not_before: Millis) {
+        if let Some(entry) = self.entries.remove(&id) {
+            self.farewells.insert(id, Farewell { uid: entry.uid, stage: Telling::Unsent { not_before } });
+        }
+    }
+
+    fn send_farewells(&mut self, now: Millis) {
+        let patience = millis(self.config.acknowledge_timeout);
+        // One that was never answered is let go: at worst its events are nobody's.
+        self.farewells.retain(|_, farewell| match farewell.stage {
+            Telling::Sent { since } => now < since + patience,
+            Telling::Unsent { .. } => true,
+        });
+        let due: Vec<_> = self
+            .farewells
+            .iter()
+            .filter(|(_, farewell)| matches!(farewell.stage, Telling::Unsent { not_before } if now >= not_before))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            if !self.spend(now) {
+                return;
+            }
+            if let Some(farewell) = self.farewells.get_mut(&id) {
+                farewell.stage = Telling::Sent { since: now };
+                self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(farewell.uid.clone())));
+            }
+        }
+    }
+
     fn send_subscribes(&mut self, now: Millis) {
-        for entry in self.entries.values_mut() {
-            let due = match entry.stage {
+        let due: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| match entry.stage {
                 Stage::Unsent { not_before } => now >= not_before,
                 Stage::Failed { retry_at } => now >= retry_at,
                 _ => false,
-            };
-            if !due {
-                continue;
-            }
-            if now >= self.budget.0 + 1_000 {
-                self.budget = (now, 0);
-            }
-            if self.budget.1 >= self.config.subscribes_per_second {
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let is_affordable = self.spend(now);
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if !is_affordable {
                 entry.stage = Stage::Unsent { not_before: 0 };
                 continue;
             }
-            self.budget.1 += 1;
             entry.stage = Stage::Pending { since: now };
             self.outputs.push_back(Output::Send(ClientMessage::Subscribe {
                 collection: entry.spec.collection.clone(),
@@ -550,13 +625,30 @@ impl Machine {
         }
     }
 
+    fn leaving_by_uid(&self, uid: &str) -> Option<SubscriptionId> {
+        let id = number_in(uid)?;
+        self.farewells.get(&id).is_some_and(|farewell| farewell.uid == uid).then_some(id)
+    }
+
     fn by_uid(&self, uid: &str) -> Option<SubscriptionId> {
-        // The number after the last `#` is ours; the text before it only has to fit.
-        let id = SubscriptionId(uid.rsplit_once('#')?.1.parse().ok()?);
+        let id = number_in(uid)?;
         self.entries.get(&id).is_some_and(|entry| entry.uid == uid).then_some(id)
     }
 
     fn subscription(&mut self, now: Millis, frame: SubscriptionFrame) {
+        if let Some(id) = frame.uid.as_deref().and_then(|uid| self.leaving_by_uid(uid)) {
+            match frame.event {
+                SubscriptionEvent::Unsubscribe => drop(self.farewells.remove(&id)),
+                // It came into being after all, and perhaps after we had said goodbye: once more.
+                SubscriptionEvent::Init => {
+                    if let Some(farewell) = self.farewells.get_mut(&id) {
+                        farewell.stage = Telling::Unsent { not_before: 0 };
+                    }
+                }
+                _ => {}
+            }
+            return;
+        }
         let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) else { return };
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if frame.event == SubscriptionEvent::Unsubscribe {
@@ -569,9 +661,7 @@ impl Machine {
             return;
         }
         if let Stage::Leaving { .. } = entry.stage {
-            let uid = entry.uid.clone();
-            self.entries.remove(&id);
-            self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(uid)));
+            self.bid_farewell(id, 0);
         } else {
             entry.stage = Stage::Live;
             self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
@@ -589,14 +679,26 @@ impl Machine {
         } else if error.is_rate_limited() {
             // Which frame was dropped, nobody says: all that were not answered go again, a little later.
             let not_before = now + 2_000;
-            for entry in self.entries.values_mut() {
-                if let Stage::Pending { .. } = entry.stage {
-                    entry.stage = Stage::Unsent { not_before };
+            let mut leaving = Vec::new();
+            for (id, entry) in &mut self.entries {
+                match entry.stage {
+                    Stage::Pending { .. } => entry.stage = Stage::Unsent { not_before },
+                    Stage::Leaving { .. } => leaving.push(*id),
+                    _ => {}
+                }
+            }
+            // Whether their `subscribe` was dropped or not: a goodbye to what never was does no harm.
+            for id in leaving {
+                self.bid_farewell(id, not_before);
+            }
+            for farewell in self.farewells.values_mut() {
+                if let Telling::Sent { .. } = farewell.stage {
+                    farewell.stage = Telling::Unsent { not_before };
                 }
             }
         } else if let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) {
             self.fail(now, id, error);
-        } else if frame.kind == "subscribe" {
+        } else if frame.kind == "subscribe" && frame.uid.is_none() {
             self.nameless.push(error);
             self.match_nameless(now);
         }
