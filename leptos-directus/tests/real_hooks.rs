@@ -9,7 +9,7 @@ use any_spawner::Executor;
 use futures::StreamExt;
 use leptos::prelude::*;
 use leptos_directus::{
-    ConnectionStatus, Directus, Filter, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
+    ConnectionStatus, Directus, Filter, Key, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
     UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_directus_auth,
     use_realtime_collection, use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
 };
@@ -437,6 +437,28 @@ async fn one_row_is_read_with_a_query_too_long_for_an_address() {
     assert_eq!(posts.read_one(one, query.clone()).await.unwrap(), Post { title: "one".to_owned() });
     let error = posts.read_one(one + 1, query).await.unwrap_err();
     assert!(error.is_forbidden(), "as with a short one: {error}");
+}
+
+#[tokio::test]
+async fn a_row_s_key_is_given_as_it_is_by_a_signal_or_by_a_closure() {
+    let page = Page::open().await;
+    let (one, two) = (page.create("one", "x").await, page.create("two", "x").await);
+    let id = RwSignal::new(one);
+    let fixed = use_realtime_item::<Post>(&page.posts, one);
+    let text = use_realtime_item::<Post>(&page.posts, one.to_string());
+    let by_signal = use_realtime_item::<Post>(&page.posts, id);
+    let by_memo = use_realtime_item::<Post>(&page.posts, Memo::new(move |_| Key::from(id.get())));
+    let by_closure = use_realtime_item::<Post>(&page.posts, move || id.get().into());
+    let shown = move || {
+        let items = [fixed, text, by_signal, by_memo, by_closure].map(|row| row.item().get_untracked());
+        items.map(|row| row.map(|post| post.title).unwrap_or_default())
+    };
+    let are = |expected: [&'static str; 5]| {
+        eventually("the rows", move || std::future::ready(if shown() == expected { Ok(()) } else { Err(shown()) }))
+    };
+    are(["one"; 5]).await;
+    id.set(two);
+    are(["one", "one", "two", "two", "two"]).await;
 }
 
 #[tokio::test]
