@@ -213,6 +213,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use axum::{
+        body::{Body, to_bytes},
         extract::{ConnectInfo, Request},
         response::IntoResponse,
     };
@@ -222,6 +223,7 @@ mod tests {
     };
     use leptos::prelude::{Owner, provide_context};
     use serde_json::{Value, json};
+    use tower::ServiceExt;
 
     use super::*;
     use crate::{Items, Query, use_directus};
@@ -285,5 +287,16 @@ mod tests {
         assert_eq!(seen.next().await.unwrap()["cache-control"], "no-store");
         items.create_many(&[json!({})]).await.unwrap();
         assert!(!seen.next().await.unwrap().contains_key("cache-control"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_compressed_for_the_browser_passes_as_it_is() {
+        let (url, mut seen) = listener().await;
+        let app: Router = directus_routes(&server(url, false));
+        let request = Request::get("/directus/items/posts").header("accept-encoding", "gzip, br").body(Body::empty());
+        let response = app.oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(seen.next().await.unwrap()["accept-encoding"], "gzip, br");
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        assert_eq!(to_bytes(response.into_body(), 100).await.unwrap(), r#"{"data":[]}"#);
     }
 }
