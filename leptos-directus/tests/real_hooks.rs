@@ -43,6 +43,8 @@ impl Page {
         let turn = TURN.lock().await;
         let admin = Admin::new();
         admin.remove_collections(&["hooks", "masthead"]).await;
+        // What others point to goes last.
+        admin.remove_collections(&["signers"]).await;
         let fields = vec![field("title", "string"), field("status", "string"), field("views", "integer")];
         let posts = admin.collection("hooks", counting_key(), fields).await;
         let owner = Owner::new();
@@ -462,6 +464,33 @@ async fn a_row_s_key_is_given_as_it_is_by_a_signal_or_by_a_closure() {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_lost_socket_subscribes_again_and_says_so() {
+    let page = Page::open().await;
+    let wire = Wire::to(&page.admin.url).await;
+    let directus = Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token));
+    let options = SubscribeOptions::new().uid("posts").query(Query::new().sort("id"));
+    let mut stream = directus.subscribe::<Post>(&page.posts, options).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Message::Init { data, .. }) if data.is_empty()));
+    wire.cut();
+    eventually("the loss", async || match directus.status().get_untracked() {
+        ConnectionStatus::Reconnecting { .. } => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.create("missed", "x").await;
+    wire.mend();
+    directus.retry_now();
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Resync { uid }) if uid.as_deref() == Some("posts")), "{told:?}");
+    let missed = Post { title: "missed".to_owned() };
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Init { data, .. }) if *data == [missed]), "{told:?}");
+    page.create("seen", "x").await;
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Create { data, .. }) if data[0].title == "seen"), "{told:?}");
+}
+
+#[tokio::test]
 async fn who_the_visitor_is_is_asked_again_once_directus_is_back() {
     let page = Page::open().await;
     let wire = Wire::to(&page.admin.url).await;
@@ -478,4 +507,42 @@ async fn who_the_visitor_is_is_asked_again_once_directus_is_back() {
     assert_eq!(auth.user().get_untracked(), None);
     wire.mend();
     eventually("the administrator", async || auth.user().get_untracked().ok_or("nobody")).await;
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Signed {
+    author: Author,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Author {
+    title: String,
+}
+
+#[tokio::test]
+async fn a_change_in_a_watched_collection_reaches_the_list() {
+    let page = Page::open().await;
+    let authors = page.admin.collection("signers", counting_key(), vec![field("title", "string")]).await;
+    let articles = page.admin.collection("hooks", counting_key(), vec![field("author", "integer")]).await;
+    let relation = json!({ "collection": articles, "field": "author", "related_collection": authors });
+    page.admin.ok("POST", "/relations", Some(relation)).await;
+    page.admin.ok("POST", &format!("/items/{authors}"), Some(json!({ "title": "Ada" }))).await;
+    page.admin.ok("POST", &format!("/items/{articles}"), Some(json!({ "author": 1 }))).await;
+    let options = UseRealtimeCollectionOptions::default().watch([authors.clone()]);
+    let list = use_realtime_collection_with_options::<Signed>(&articles, Query::new(), options);
+    let names = |expected: &'static str| {
+        let items = list.items();
+        eventually("the author", move || {
+            let shown: Vec<String> = items.get_untracked().into_iter().map(|row| row.author.title).collect();
+            std::future::ready(if shown == [expected] { Ok(()) } else { Err(shown) })
+        })
+    };
+    names("Ada").await;
+    eventually("the list to be live", async || match list.status().get_untracked() {
+        LiveStatus::Live => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.admin.ok("PATCH", &format!("/items/{authors}/1"), Some(json!({ "title": "Ada L." }))).await;
+    names("Ada L.").await;
 }

@@ -358,3 +358,57 @@ impl<T: DeserializeOwned> Future for Subscribing<T> {
 impl<T> Unpin for Subscription<T> {}
 
 impl<T> Unpin for Subscribing<T> {}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn created(number: usize) -> Notice {
+        Notice::Changed(SubscriptionFrame {
+            event: SubscriptionEvent::Create,
+            uid: None,
+            data: Some(json!([{ "id": number }])),
+            meta: None,
+        })
+    }
+
+    #[test]
+    fn a_reader_who_falls_behind_is_told_and_goes_on_from_there() {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let overflow = Arc::new(AtomicBool::new(false));
+        let mut sink = queue(sender, Arc::clone(&overflow));
+        let mut stream = Subscription::<Value> {
+            hold: Hold::default(),
+            events,
+            overflow,
+            ready: std::collections::VecDeque::new(),
+            uid: Some("all".to_owned()),
+            collection: "posts".to_owned(),
+            query: Query::new(),
+            acknowledged: true,
+            row: PhantomData,
+        };
+        let mut next = || stream.next().now_or_never().flatten();
+        sink(created(0));
+        assert!(matches!(next(), Some(Message::Create { .. })));
+        assert_eq!(next(), None, "nothing was lost");
+        for number in 0..2 * QUEUE {
+            sink(created(number));
+        }
+        let mut kept = 0;
+        let told = loop {
+            match next() {
+                Some(Message::Create { .. }) => kept += 1,
+                other => break other,
+            }
+        };
+        assert_eq!(told, Some(Message::Resync { uid: Some("all".to_owned()) }));
+        assert!((QUEUE..2 * QUEUE).contains(&kept), "{kept}");
+        assert_eq!(next(), None, "it is said once");
+        sink(created(7));
+        assert!(matches!(next(), Some(Message::Create { data, .. }) if data == [json!({ "id": 7 })]));
+    }
+}
