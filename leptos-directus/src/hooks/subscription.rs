@@ -74,6 +74,26 @@ impl SubscribeOptions {
 }
 
 /// What comes out of a [`Subscription`].
+///
+/// # Example
+/// ```
+/// use leptos_directus::{Key, Message};
+///
+/// /// A count that is kept by hand; lists are better kept by `use_realtime_collection`.
+/// fn count(before: usize, message: &Message<serde_json::Value>) -> usize {
+///     match message {
+///         Message::Init { data, .. } => data.len(),
+///         Message::Create { data, .. } => before + data.len(),
+///         Message::Delete { keys, .. } => before.saturating_sub(keys.len()),
+///         // After `Resync` because of a lost socket, an `Init` follows.
+///         _ => before,
+///     }
+/// }
+///
+/// let deleted = Message::Delete { uid: Some("front".to_owned()), keys: vec![Key::from(7)] };
+/// assert_eq!((deleted.event(), deleted.uid()), ("delete", Some("front")));
+/// assert_eq!(count(3, &deleted), 2);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Message<T> {
@@ -163,6 +183,26 @@ fn end(hold: &Hold) {
 }
 
 /// A stream of [`Message`]s. Dropping it, or [`unsubscribe`](Self::unsubscribe), ends the subscription.
+///
+/// # Example
+/// ```
+/// use futures::StreamExt;
+/// use leptos_directus::{Directus, Error, SubscribeOptions, protocol::EventKind};
+/// use serde_json::Value;
+///
+/// /// Waits for one row and lets the subscription go.
+/// async fn next_order(directus: Directus) -> Result<(), Error> {
+///     let options = SubscribeOptions::new().event(EventKind::Create).uid("orders");
+///     let mut orders = directus.subscribe::<Value>("orders", options).await?;
+///     println!("asked for {}", orders.query().to_json());
+///     while let Some(message) = orders.next().await {
+///         if message.event() == "create" {
+///             orders.unsubscribe();
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 #[must_use]
 pub struct Subscription<T> {
     hold: Hold,
