@@ -13,8 +13,9 @@ use any_spawner::Executor;
 use futures::{FutureExt, StreamExt};
 use leptos::prelude::*;
 use leptos_directus::{
-    ConnectionStatus, Directus, NativeOptions, UseDirectusAuthReturn, engine::Counts, use_directus_auth,
+    ConnectionStatus, Directus, NativeOptions, Query, UseDirectusAuthReturn, engine::Counts, use_directus_auth,
 };
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -108,13 +109,18 @@ async fn who_the_visitor_is_heals_by_itself() {
 }
 
 #[tokio::test]
-async fn two_hooks_ask_once_and_nobody_asks_after_they_have_left() {
+async fn all_hooks_of_a_page_ask_once() {
     let (cms, url) = Cms::start().await;
     cms.knows_who.store(true, Ordering::Relaxed);
     let (owner, directus, auth) = page(&url);
     let second = owner.child().with(use_directus_auth);
     until("the answer", || is_ada(auth) && is_ada(second)).await;
     assert_eq!(cms.asked_who.load(Ordering::Relaxed), 1);
+    // Nor does one that comes later: a question of our own is the second.
+    let third = owner.child().with(use_directus_auth);
+    assert!(is_ada(third));
+    directus.items::<Value>("directus_users").read_one("me", Query::new()).await.unwrap();
+    assert_eq!(cms.asked_who.load(Ordering::Relaxed), 2);
     assert_eq!(directus.counts().await, Counts::default(), "who somebody is needs no socket");
 }
 
