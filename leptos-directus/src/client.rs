@@ -28,7 +28,7 @@ use crate::{
     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
     error::Error,
     live::{self, ReadId},
-    protocol::{DirectusCodec, Query},
+    protocol::{DirectusCodec, Query, ServerMessage},
     rest::{Page, Rest},
     transport::{self, Socket, SocketEvent, SocketTarget, WakeEvents},
 };
@@ -359,7 +359,12 @@ impl Driver {
             match happened {
                 Happened::Command(command) => self.command(now, command),
                 Happened::Socket(SocketEvent::Text(text)) => match DirectusCodec::decode(text.as_str()) {
-                    Ok(frame) => self.engine.frame(now, frame),
+                    Ok::<ServerMessage, _>(frame) => {
+                        if let Some(oddity) = frame.oddity() {
+                            leptos::logging::warn!("Directus sent {oddity}");
+                        }
+                        self.engine.frame(now, frame);
+                    }
                     Err(error) => {
                         leptos::logging::warn!("a frame of Directus was skipped: {error}");
                         self.engine.unreadable(now);

@@ -18,6 +18,30 @@ use serde::{Deserialize, Serialize};
 /// }
 /// assert_eq!(advice(&Error::timeout("reading `posts`")), "it heals by itself");
 /// ```
+///
+/// Each predicate answers one question:
+///
+/// ```
+/// use leptos_directus::Error;
+/// use std::time::Duration;
+///
+/// let busy = Error::answer(429, "REQUESTS_EXCEEDED", "slowly").with_retry_after(Some(Duration::from_secs(2)));
+/// assert!(busy.is_rate_limited() && busy.is_transient());
+/// assert_eq!((busy.status(), busy.retry_after()), (Some(429), Some(Duration::from_secs(2))));
+///
+/// let twice = Error::answer(400, "RECORD_NOT_UNIQUE", "the slug is taken");
+/// assert!(twice.is_validation() && !twice.is_transient());
+/// assert_eq!(twice.code(), Some("RECORD_NOT_UNIQUE"));
+/// assert_eq!(twice.to_string(), "the slug is taken (RECORD_NOT_UNIQUE)");
+///
+/// assert!(Error::answer(403, "FORBIDDEN", "no").is_forbidden());
+/// assert!(Error::answer(401, "TOKEN_EXPIRED", "log in again").is_unauthorized());
+/// assert!(Error::answer(404, "ROUTE_NOT_FOUND", "no such route").is_not_found());
+/// assert!(Error::network("nobody is there").is_network());
+/// assert!(Error::timeout("reading `posts`").is_timeout());
+/// assert!(Error::decode("field `title`: missing").is_decode());
+/// assert!(Error::closed("unmounted").is_closed());
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     kind: Kind,

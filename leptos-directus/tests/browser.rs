@@ -76,6 +76,41 @@ async fn a_read_that_is_answered_with_a_page_is_a_clear_error() {
     assert!(error.message().contains("posts"), "{error}");
 }
 
+/// `fetch` of this page, replaced by one that says how it was asked, until it is given back.
+struct Overheard(js_sys::Function);
+
+impl Overheard {
+    fn fetch() -> Self {
+        let replace = "(() => { const before = window.fetch; window.asked = ''; \
+            window.fetch = (request) => { \
+                window.asked += `${request.method} ${request.cache} ${request.headers.get('cache-control')};`; \
+                return Promise.reject(new TypeError('overheard')); }; \
+            return () => { window.fetch = before; }; })()";
+        Self(wasm_bindgen::JsCast::unchecked_into(js_sys::eval(replace).unwrap()))
+    }
+
+    fn asked(&self) -> String {
+        js_sys::eval("window.asked").unwrap().as_string().unwrap()
+    }
+}
+
+impl Drop for Overheard {
+    fn drop(&mut self) {
+        let _ = self.0.call0(&wasm_bindgen::JsValue::NULL);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_read_is_answered_by_no_cache() {
+    let (_owner, directus) = page();
+    let fetch = Overheard::fetch();
+    let error = directus.items::<Value>("posts").read(Query::new()).await.unwrap_err();
+    assert!(error.is_network(), "{error}");
+    let error = directus.items::<Value>("posts").delete(1).await.unwrap_err();
+    assert!(error.is_network(), "{error}");
+    assert_eq!(fetch.asked(), "GET no-store no-store;DELETE no-store null;");
+}
+
 #[wasm_bindgen_test]
 async fn a_subscription_ends_with_its_component() {
     let (owner, directus) = page();

@@ -2,20 +2,23 @@
 #![cfg(feature = "native")]
 
 mod real;
+#[path = "real/wire.rs"]
+mod wire;
 
 use any_spawner::Executor;
 use futures::StreamExt;
 use leptos::prelude::*;
 use leptos_directus::{
-    ConnectionStatus, Directus, Filter, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
-    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_realtime_collection,
-    use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
+    ConnectionStatus, Directus, Filter, Key, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
+    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_directus_auth,
+    use_realtime_collection, use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
+use wire::Wire;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Post {
@@ -40,6 +43,8 @@ impl Page {
         let turn = TURN.lock().await;
         let admin = Admin::new();
         admin.remove_collections(&["hooks", "masthead"]).await;
+        // What others point to goes last.
+        admin.remove_collections(&["signers"]).await;
         let fields = vec![field("title", "string"), field("status", "string"), field("views", "integer")];
         let posts = admin.collection("hooks", counting_key(), fields).await;
         let owner = Owner::new();
@@ -340,14 +345,14 @@ async fn the_page_s_disconnect_is_for_all_and_until_connect() {
 async fn items_are_written_and_read_one_many_and_by_query() {
     let page = Page::open().await;
     let posts = page.directus.items::<Value>(&page.posts);
-    let one = posts.create(&json!({ "title": "one", "views": 1 })).await.unwrap();
+    let one = posts.create(&json!({ "title": "one", "views": 1 })).await.unwrap().unwrap();
     let more = posts
         .create_many(&[json!({ "title": "two", "views": 2 }), json!({ "title": "three", "views": 3 })])
         .await
         .unwrap();
     assert_eq!(more.len(), 2);
     let id = one["id"].as_i64().unwrap();
-    let patched = posts.update(id, &json!({ "title": "ONE" })).await.unwrap();
+    let patched = posts.update(id, &json!({ "title": "ONE" })).await.unwrap().unwrap();
     assert_eq!(patched["title"], "ONE");
     assert_eq!(posts.read_one(id, Query::new()).await.unwrap()["title"], "ONE");
     let ids: Vec<i64> = more.iter().map(|row| row["id"].as_i64().unwrap()).collect();
@@ -366,7 +371,7 @@ async fn items_are_written_and_read_one_many_and_by_query() {
     let error = posts.read_one(id, Query::new()).await.unwrap_err();
     assert!(error.is_forbidden(), "{error}");
     let typed = page.directus.items::<Post>(&page.posts);
-    assert_eq!(typed.create(&json!({ "title": "typed" })).await.unwrap(), Post { title: "typed".to_owned() });
+    assert_eq!(typed.create(&json!({ "title": "typed" })).await.unwrap(), Some(Post { title: "typed".to_owned() }));
     let users = page.directus.items::<Value>("directus_users").read(Query::new().fields("id").limit(1)).await.unwrap();
     assert_eq!(users.len(), 1, "system collections go by their own names");
 }
@@ -379,4 +384,165 @@ async fn a_query_too_long_for_an_address_is_read_all_the_same() {
     let query = Query::new().filter(Filter::field("title").in_(many));
     let posts = use_realtime_collection::<Post>(&page.posts, query);
     shows("the row", posts.items(), &["one"]).await;
+}
+
+/// The public role may do this with the collection, and nothing else.
+async fn public_may(admin: &Admin, collection: &str, actions: &[&str]) {
+    let given =
+        admin.ok("GET", &format!("/permissions?filter[collection][_eq]={collection}&fields=id,policy"), None).await;
+    let policy = given[0]["policy"].clone();
+    for permission in given.as_array().unwrap() {
+        admin.ok("DELETE", &format!("/permissions/{}", permission["id"]), None).await;
+    }
+    for action in actions {
+        let permission = json!({
+            "policy": policy, "collection": collection, "action": action,
+            "fields": ["*"], "permissions": {}, "validation": {},
+        });
+        admin.ok("POST", "/permissions", Some(permission)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_write_and_not_read_hears_that_it_was_written() {
+    let page = Page::open().await;
+    public_may(&page.admin, &page.posts, &["create"]).await;
+    let visitor = Directus::native(NativeOptions::new(&page.admin.url));
+    let posts = visitor.items::<Post>(&page.posts);
+    assert!(posts.read(Query::new()).await.unwrap_err().is_forbidden());
+    assert_eq!(posts.create(&json!({ "title": "sent" })).await.unwrap(), None);
+    assert_eq!(posts.create_many(&[json!({ "title": "sent, too" })]).await.unwrap(), []);
+    let rows = page.admin.read(&page.posts, &json!({ "fields": ["title"], "sort": ["id"] })).await;
+    assert_eq!(rows, [json!({ "title": "sent" }), json!({ "title": "sent, too" })]);
+    assert!(posts.update(1, &json!({ "title": "no" })).await.unwrap_err().is_forbidden(), "a refusal stays one");
+}
+
+#[tokio::test]
+async fn an_aggregate_without_a_limit_gives_all_groups() {
+    let page = Page::open().await;
+    let posts = page.directus.items::<Value>(&page.posts);
+    let rows: Vec<Value> = (0..101).map(|views| json!({ "title": "x", "views": views })).collect();
+    posts.create_many(&rows).await.unwrap();
+    let query = Query::new().aggregate("count", "*").group_by(["views"]);
+    assert_eq!(posts.aggregate(query.clone()).await.unwrap().len(), 101);
+    assert_eq!(posts.aggregate(query.limit(7)).await.unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn one_row_is_read_with_a_query_too_long_for_an_address() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    page.create("two", "x").await;
+    let posts = page.directus.items::<Post>(&page.posts);
+    let many: Vec<String> = (0..2_000).map(|number| format!("title {number}")).chain(["one".to_owned()]).collect();
+    let query = Query::new().filter(Filter::field("title").in_(many));
+    assert_eq!(posts.read_one(one, query.clone()).await.unwrap(), Post { title: "one".to_owned() });
+    let error = posts.read_one(one + 1, query).await.unwrap_err();
+    assert!(error.is_forbidden(), "as with a short one: {error}");
+}
+
+#[tokio::test]
+async fn a_row_s_key_is_given_as_it_is_by_a_signal_or_by_a_closure() {
+    let page = Page::open().await;
+    let (one, two) = (page.create("one", "x").await, page.create("two", "x").await);
+    let id = RwSignal::new(one);
+    let fixed = use_realtime_item::<Post>(&page.posts, one);
+    let text = use_realtime_item::<Post>(&page.posts, one.to_string());
+    let by_signal = use_realtime_item::<Post>(&page.posts, id);
+    let by_memo = use_realtime_item::<Post>(&page.posts, Memo::new(move |_| Key::from(id.get())));
+    let by_closure = use_realtime_item::<Post>(&page.posts, move || id.get().into());
+    let shown = move || {
+        let items = [fixed, text, by_signal, by_memo, by_closure].map(|row| row.item().get_untracked());
+        items.map(|row| row.map(|post| post.title).unwrap_or_default())
+    };
+    let are = |expected: [&'static str; 5]| {
+        eventually("the rows", move || std::future::ready(if shown() == expected { Ok(()) } else { Err(shown()) }))
+    };
+    are(["one"; 5]).await;
+    id.set(two);
+    are(["one", "one", "two", "two", "two"]).await;
+}
+
+#[tokio::test]
+async fn a_stream_of_a_lost_socket_subscribes_again_and_says_so() {
+    let page = Page::open().await;
+    let wire = Wire::to(&page.admin.url).await;
+    let directus = Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token));
+    let options = SubscribeOptions::new().uid("posts").query(Query::new().sort("id"));
+    let mut stream = directus.subscribe::<Post>(&page.posts, options).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Message::Init { data, .. }) if data.is_empty()));
+    wire.cut();
+    eventually("the loss", async || match directus.status().get_untracked() {
+        ConnectionStatus::Reconnecting { .. } => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.create("missed", "x").await;
+    wire.mend();
+    directus.retry_now();
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Resync { uid }) if uid.as_deref() == Some("posts")), "{told:?}");
+    let missed = Post { title: "missed".to_owned() };
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Init { data, .. }) if *data == [missed]), "{told:?}");
+    page.create("seen", "x").await;
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Create { data, .. }) if data[0].title == "seen"), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_the_visitor_is_is_asked_again_once_directus_is_back() {
+    let page = Page::open().await;
+    let wire = Wire::to(&page.admin.url).await;
+    wire.cut();
+    let directus = Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token));
+    directus.provide();
+    let auth = use_directus_auth();
+    directus.connect();
+    eventually("the loss", async || match directus.status().get_untracked() {
+        ConnectionStatus::Reconnecting { .. } => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(auth.user().get_untracked(), None);
+    wire.mend();
+    eventually("the administrator", async || auth.user().get_untracked().ok_or("nobody")).await;
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Signed {
+    author: Author,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Author {
+    title: String,
+}
+
+#[tokio::test]
+async fn a_change_in_a_watched_collection_reaches_the_list() {
+    let page = Page::open().await;
+    let authors = page.admin.collection("signers", counting_key(), vec![field("title", "string")]).await;
+    let articles = page.admin.collection("hooks", counting_key(), vec![field("author", "integer")]).await;
+    let relation = json!({ "collection": articles, "field": "author", "related_collection": authors });
+    page.admin.ok("POST", "/relations", Some(relation)).await;
+    page.admin.ok("POST", &format!("/items/{authors}"), Some(json!({ "title": "Ada" }))).await;
+    page.admin.ok("POST", &format!("/items/{articles}"), Some(json!({ "author": 1 }))).await;
+    let options = UseRealtimeCollectionOptions::default().watch([authors.clone()]);
+    let list = use_realtime_collection_with_options::<Signed>(&articles, Query::new(), options);
+    let names = |expected: &'static str| {
+        let items = list.items();
+        eventually("the author", move || {
+            let shown: Vec<String> = items.get_untracked().into_iter().map(|row| row.author.title).collect();
+            std::future::ready(if shown == [expected] { Ok(()) } else { Err(shown) })
+        })
+    };
+    names("Ada").await;
+    eventually("the list to be live", async || match list.status().get_untracked() {
+        LiveStatus::Live => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.admin.ok("PATCH", &format!("/items/{authors}/1"), Some(json!({ "title": "Ada L." }))).await;
+    names("Ada L.").await;
 }

@@ -1,6 +1,7 @@
 //! The axum server of the demo: pages, `/directus` and `/directus-ws`.
 
 mod arguments;
+mod log;
 mod pages;
 mod shutdown;
 
@@ -10,12 +11,17 @@ use arguments::{Arguments, Command};
 use clap::Parser;
 use leptos_directus::server::DirectusServer;
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = match log::filter(std::env::var("RUST_LOG").ok().as_deref()) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let directus = match DirectusServer::new(arguments.directus) {
         Ok(directus) => directus,

@@ -33,19 +33,28 @@ pub(crate) fn routes(options: LeptosOptions, directus: &DirectusServer) -> Route
     };
     // Unoptimised, compressing a wasm file of ten megabytes takes longer than anybody waits: not while developing.
     let is_developing = matches!(options.env, Env::DEV);
-    let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("image/"));
-    let compression = CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
-        .compress_when(worthwhile.and(move |_: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| !is_developing));
+    let worthwhile = DefaultPredicate::new()
+        .and(NotForContentType::const_new("image/"))
+        .and(move |_: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| !is_developing);
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    // Directus does not compress its rows. What comes compressed from a proxy before it stays so; files and sockets pass as
+    // they are.
+    let rows =
+        worthwhile.clone().and(|_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| is_json(headers));
+    let directus_routes = directus_routes(directus).layer(compression.clone().compress_when(rows));
     let pages = Router::new()
         .leptos_routes_with_context(&options, generate_route_list(App), context.clone(), document)
         .fallback(file_and_error_handler_with_context(context, shell))
         .with_state(options)
-        // Directus compresses its own answers, and sockets are not to be compressed: only ours are.
-        .layer(compression)
+        .layer(compression.compress_when(worthwhile))
         .layer(middleware::from_fn(guard));
     let health = Router::new().route("/healthz", get(health)).with_state(directus.clone());
-    Router::new().merge(pages).merge(health).merge(directus_routes(directus))
+    Router::new().merge(pages).merge(health).merge(directus_routes)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json"))
 }
 
 /// Says that the server lives, and how Directus is; a Directus that is down does not make us unwell.

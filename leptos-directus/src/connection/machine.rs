@@ -14,7 +14,8 @@ use crate::{
 /// What the machine goes by. Times are from the moment of the last event of their kind.
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
-    /// A try that has not opened by then is given up: 10 s. (A wrong path leaves Directus's socket hanging for ever.)
+    /// A try that has not opened by then is given up: 15 s. Long enough for the proxy to find out that Directus does not answer,
+    /// twice (`DIRECTUS_CONNECT_TIMEOUT`, 5 s): for the upgrade, and for the plain request that asks why it was refused.
     pub connect_timeout: Duration,
     /// A subscription that is not acknowledged by then means a dead link: 10 s.
     pub acknowledge_timeout: Duration,
@@ -28,8 +29,8 @@ pub struct ConnectionConfig {
     pub stable_after: Duration,
     /// How soon a refused login or subscription is asked for again: 30 s.
     pub refused_retry: Duration,
-    /// Directus drops what exceeds 50 frames a second and says so without telling which. So no more than 24 frames that
-    /// subscribe or unsubscribe within any second: those of two seconds may arrive in one.
+    /// Directus drops what exceeds 50 frames a second and says so without telling which. So no more than 24 frames, `unsubscribe`,
+    /// `ping` and `pong` among them, within any second: those of two seconds may arrive in one.
     pub subscribes_per_second: u32,
     /// Ceiling of the first delay, doubling afterwards: 100 ms.
     pub first_delay: Duration,
@@ -42,7 +43,7 @@ pub struct ConnectionConfig {
 impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(15),
             acknowledge_timeout: Duration::from_secs(10),
             ping_after: Duration::from_secs(10),
             pong_timeout: Duration::from_secs(8),
@@ -146,8 +147,21 @@ enum Stage {
     /// Nobody wants it any more, but it was sent and its acknowledgement is still to come. An `unsubscribe` sent now would be
     /// answered first and leave the subscription alive (directus.md 3.4).
     Leaving { since: Millis },
-    /// Nobody wants it any more, it is acknowledged, and Directus is to be told: as soon as the rate allows.
-    Ending,
+}
+
+/// An `unsubscribe`: told until Directus has said that the subscription is gone, because it drops frames of those in a hurry.
+#[derive(Debug)]
+struct Farewell {
+    uid: String,
+    stage: Telling,
+}
+
+#[derive(Debug, PartialEq)]
+enum Telling {
+    /// To be sent, not before the given time.
+    Unsent { not_before: Millis },
+    /// Sent, not answered.
+    Sent { since: Millis },
 }
 
 #[derive(Debug)]
@@ -172,6 +186,7 @@ pub struct Machine {
     idle_since: Option<Millis>,
     backoff: Backoff,
     entries: BTreeMap<SubscriptionId, Entry>,
+    farewells: BTreeMap<SubscriptionId, Farewell>,
     next_id: u64,
     /// Refusals that did not say which subscription they are for (Directus 11).
     nameless: Vec<Error>,
@@ -179,6 +194,11 @@ pub struct Machine {
     sent: VecDeque<Millis>,
     status: ConnectionStatus,
     outputs: VecDeque<Output>,
+}
+
+/// The number after the last `#` is ours; the text before it only has to fit.
+fn number_in(uid: &str) -> Option<SubscriptionId> {
+    uid.rsplit_once('#')?.1.parse().ok().map(SubscriptionId)
 }
 
 fn millis(duration: Duration) -> Millis {
@@ -199,6 +219,7 @@ impl Machine {
             idle_since: None,
             backoff,
             entries: BTreeMap::new(),
+            farewells: BTreeMap::new(),
             next_id: 0,
             nameless: Vec::new(),
             sent: VecDeque::new(),
@@ -221,7 +242,8 @@ impl Machine {
     /// Subscriptions that somebody holds, or whose end Directus has not been told.
     #[must_use]
     pub fn subscriptions(&self) -> usize {
-        self.entries.len()
+        let untold = |farewell: &&Farewell| matches!(farewell.stage, Telling::Unsent { .. });
+        self.entries.len() + self.farewells.values().filter(untold).count()
     }
 
     /// When [`tick`](Self::tick) wants to be called; never, if nothing is to come.
@@ -238,12 +260,16 @@ impl Machine {
                 for entry in self.entries.values() {
                     match entry.stage {
                         Stage::Unsent { not_before } => consider(not_before.max(self.rate_from())),
-                        Stage::Ending => consider(self.rate_from()),
                         Stage::Pending { since } | Stage::Leaving { since } => {
                             consider(since + millis(self.config.acknowledge_timeout));
                         }
                         Stage::Failed { retry_at } => consider(retry_at),
                         Stage::Live => {}
+                    }
+                }
+                for farewell in self.farewells.values() {
+                    if let Telling::Unsent { not_before } = farewell.stage {
+                        consider(not_before.max(self.rate_from()));
                     }
                 }
             }
@@ -266,8 +292,8 @@ impl Machine {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         match entry.stage {
             Stage::Pending { since } => entry.stage = Stage::Leaving { since },
-            Stage::Leaving { .. } | Stage::Ending => {}
-            Stage::Live => entry.stage = Stage::Ending,
+            Stage::Leaving { .. } => {}
+            Stage::Live => self.bid_farewell(id, 0),
             Stage::Unsent { .. } | Stage::Failed { .. } => {
                 self.entries.remove(&id);
             }
@@ -321,10 +347,11 @@ impl Machine {
             (Phase::Open { ping_deadline, .. }, _) => {
                 let soon = now + millis(self.config.pong_timeout) / 2;
                 // One ping is enough, however often somebody looks.
-                if ping_deadline.is_none() {
-                    self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
-                }
+                let is_asked = ping_deadline.is_some();
                 *ping_deadline = Some(ping_deadline.map_or(soon, |deadline| deadline.min(soon)));
+                if !is_asked {
+                    self.send(now, ClientMessage::Ping { uid: None });
+                }
             }
             _ => {}
         }
@@ -380,10 +407,10 @@ impl Machine {
         *last_frame = now;
         *ping_deadline = None;
         match frame {
-            ServerMessage::Ping { .. } => self.outputs.push_back(Output::Send(ClientMessage::Pong)),
+            ServerMessage::Ping { .. } => self.send(now, ClientMessage::Pong),
             ServerMessage::Subscription(frame) => self.subscription(now, frame),
             ServerMessage::Error(frame) => self.error(now, &frame),
-            // Answers to what we do not send, and what Directus may say in years to come.
+            // Answers to what we do not send, and what Directus may say in years to come: the driver reports them.
             _ => {}
         }
         self.settle(now);
@@ -418,7 +445,7 @@ impl Machine {
                     self.drop_link(now, "the link is dead: a ping was not answered");
                 } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
                     *ping_deadline = Some(now + millis(self.config.pong_timeout));
-                    self.outputs.push_back(Output::Send(ClientMessage::Ping { uid: None }));
+                    self.send(now, ClientMessage::Ping { uid: None });
                 } else if self.entries.values().any(|entry| match entry.stage {
                     Stage::Pending { since } | Stage::Leaving { since } => {
                         now >= since + millis(self.config.acknowledge_timeout)
@@ -449,7 +476,7 @@ impl Machine {
             self.set_status(ConnectionStatus::Closed);
             return;
         }
-        let is_wanted = |entry: &Entry| !matches!(entry.stage, Stage::Leaving { .. } | Stage::Ending);
+        let is_wanted = |entry: &Entry| !matches!(entry.stage, Stage::Leaving { .. });
         let needed = self.held || self.entries.values().any(is_wanted);
         match (&self.phase, needed) {
             (Phase::Idle, true) => {
@@ -466,7 +493,8 @@ impl Machine {
             }
         }
         if let Phase::Open { .. } = self.phase {
-            self.send_what_is_due(now);
+            self.send_farewells(now);
+            self.send_subscribes(now);
         }
     }
 
@@ -511,7 +539,8 @@ impl Machine {
     /// The socket took all its subscriptions with it.
     fn lose_all(&mut self) {
         self.nameless.clear();
-        self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. } | Stage::Ending));
+        self.farewells.clear();
+        self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. }));
         for (id, entry) in &mut self.entries {
             if !matches!(entry.stage, Stage::Unsent { .. }) {
                 entry.stage = Stage::Unsent { not_before: 0 };
@@ -526,53 +555,108 @@ impl Machine {
         oldest.and_then(|place| self.sent.get(place)).map_or(0, |sent| sent + 1_000)
     }
 
-    fn send_what_is_due(&mut self, now: Millis) {
+    /// Takes one frame out of what may be sent within a second; whether there was one.
+    fn spend(&mut self, now: Millis) -> bool {
         while self.sent.front().is_some_and(|sent| now >= sent + 1_000) {
             self.sent.pop_front();
         }
-        let mut ended = Vec::new();
-        let room = (self.config.subscribes_per_second.max(1) as usize).saturating_sub(self.sent.len());
-        let due = self.entries.iter_mut().filter(|(_, entry)| match entry.stage {
-            Stage::Unsent { not_before } => now >= not_before,
-            Stage::Failed { retry_at } => now >= retry_at,
-            Stage::Ending => true,
-            Stage::Pending { .. } | Stage::Live | Stage::Leaving { .. } => false,
-        });
-        for (place, (id, entry)) in due.enumerate() {
-            if place >= room {
-                if let Stage::Failed { .. } = entry.stage {
-                    entry.stage = Stage::Unsent { not_before: 0 };
-                }
-                continue;
-            }
-            self.sent.push_back(now);
-            let message = if entry.stage == Stage::Ending {
-                ended.push(*id);
-                ClientMessage::unsubscribe(entry.uid.clone())
-            } else {
-                entry.stage = Stage::Pending { since: now };
-                ClientMessage::Subscribe {
-                    collection: entry.spec.collection.clone(),
-                    event: entry.spec.event,
-                    item: None,
-                    query: entry.spec.query.clone(),
-                    uid: Some(entry.uid.clone().into()),
-                }
-            };
-            self.outputs.push_back(Output::Send(message));
+        if self.sent.len() >= self.config.subscribes_per_second.max(1) as usize {
+            return false;
         }
-        for id in ended {
-            self.entries.remove(&id);
+        self.sent.push_back(now);
+        true
+    }
+
+    /// Sends what can't wait; it counts all the same.
+    fn send(&mut self, now: Millis, message: ClientMessage) {
+        self.spend(now);
+        self.outputs.push_back(Output::Send(message));
+    }
+
+    /// Nobody wants it any more: Directus is to be told.
+    fn bid_farewell(&mut self, id: SubscriptionId, not_before: Millis) {
+        if let Some(entry) = self.entries.remove(&id) {
+            self.farewells.insert(id, Farewell { uid: entry.uid, stage: Telling::Unsent { not_before } });
         }
     }
 
+    fn send_farewells(&mut self, now: Millis) {
+        let patience = millis(self.config.acknowledge_timeout);
+        // One that was never answered is let go: at worst its events are nobody's.
+        self.farewells.retain(|_, farewell| match farewell.stage {
+            Telling::Sent { since } => now < since + patience,
+            Telling::Unsent { .. } => true,
+        });
+        let due: Vec<_> = self
+            .farewells
+            .iter()
+            .filter(|(_, farewell)| matches!(farewell.stage, Telling::Unsent { not_before } if now >= not_before))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            if !self.spend(now) {
+                return;
+            }
+            if let Some(farewell) = self.farewells.get_mut(&id) {
+                farewell.stage = Telling::Sent { since: now };
+                self.outputs.push_back(Output::Send(ClientMessage::unsubscribe(farewell.uid.clone())));
+            }
+        }
+    }
+
+    fn send_subscribes(&mut self, now: Millis) {
+        let due: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| match entry.stage {
+                Stage::Unsent { not_before } => now >= not_before,
+                Stage::Failed { retry_at } => now >= retry_at,
+                _ => false,
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let is_affordable = self.spend(now);
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if !is_affordable {
+                entry.stage = Stage::Unsent { not_before: 0 };
+                continue;
+            }
+            entry.stage = Stage::Pending { since: now };
+            self.outputs.push_back(Output::Send(ClientMessage::Subscribe {
+                collection: entry.spec.collection.clone(),
+                event: entry.spec.event,
+                item: None,
+                query: entry.spec.query.clone(),
+                uid: Some(entry.uid.clone().into()),
+            }));
+        }
+    }
+
+    fn leaving_by_uid(&self, uid: &str) -> Option<SubscriptionId> {
+        let id = number_in(uid)?;
+        self.farewells.get(&id).is_some_and(|farewell| farewell.uid == uid).then_some(id)
+    }
+
     fn by_uid(&self, uid: &str) -> Option<SubscriptionId> {
-        // The number after the last `#` is ours; the text before it only has to fit.
-        let id = SubscriptionId(uid.rsplit_once('#')?.1.parse().ok()?);
+        let id = number_in(uid)?;
         self.entries.get(&id).is_some_and(|entry| entry.uid == uid).then_some(id)
     }
 
     fn subscription(&mut self, now: Millis, frame: SubscriptionFrame) {
+        if let Some(id) = frame.uid.as_deref().and_then(|uid| self.leaving_by_uid(uid)) {
+            match frame.event {
+                SubscriptionEvent::Unsubscribe => drop(self.farewells.remove(&id)),
+                // It came into being after all, and perhaps after we had said goodbye: once more.
+                SubscriptionEvent::Init => {
+                    if let Some(farewell) = self.farewells.get_mut(&id) {
+                        farewell.stage = Telling::Unsent { not_before: 0 };
+                    }
+                }
+                _ => {}
+            }
+            return;
+        }
         let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) else { return };
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if frame.event == SubscriptionEvent::Unsubscribe {
@@ -584,8 +668,8 @@ impl Machine {
             }
             return;
         }
-        if let Stage::Leaving { .. } | Stage::Ending = entry.stage {
-            entry.stage = Stage::Ending;
+        if let Stage::Leaving { .. } = entry.stage {
+            self.bid_farewell(id, 0);
         } else {
             entry.stage = Stage::Live;
             self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
@@ -603,14 +687,26 @@ impl Machine {
         } else if error.is_rate_limited() {
             // Which frame was dropped, nobody says: all that were not answered go again, a little later.
             let not_before = now + 2_000;
-            for entry in self.entries.values_mut() {
-                if let Stage::Pending { .. } = entry.stage {
-                    entry.stage = Stage::Unsent { not_before };
+            let mut leaving = Vec::new();
+            for (id, entry) in &mut self.entries {
+                match entry.stage {
+                    Stage::Pending { .. } => entry.stage = Stage::Unsent { not_before },
+                    Stage::Leaving { .. } => leaving.push(*id),
+                    _ => {}
+                }
+            }
+            // Whether their `subscribe` was dropped or not: a goodbye to what never was does no harm.
+            for id in leaving {
+                self.bid_farewell(id, not_before);
+            }
+            for farewell in self.farewells.values_mut() {
+                if let Telling::Sent { .. } = farewell.stage {
+                    farewell.stage = Telling::Unsent { not_before };
                 }
             }
         } else if let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) {
             self.fail(now, id, error);
-        } else if frame.kind == "subscribe" {
+        } else if frame.kind == "subscribe" && frame.uid.is_none() {
             self.nameless.push(error);
             self.match_nameless(now);
         }
@@ -649,8 +745,6 @@ impl Machine {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let alive = match entry.stage {
             Stage::Live => true,
-            // An event that could not be read, of one that is about to end.
-            Stage::Ending => return,
             Stage::Leaving { .. } => {
                 self.entries.remove(&id);
                 return;

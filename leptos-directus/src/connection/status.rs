@@ -3,6 +3,29 @@
 use std::time::Duration;
 
 /// The state of the one socket that all hooks of a page share.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{ConnectionStatus, use_directus};
+///
+/// fn words(status: &ConnectionStatus) -> String {
+///     match status {
+///         ConnectionStatus::Connected => "live".to_owned(),
+///         ConnectionStatus::Reconnecting { attempt, reason, .. } => format!("{reason}; try {attempt} follows"),
+///         ConnectionStatus::NeedsAuth { reason, .. } => format!("log in: {reason}"),
+///         // `idle`, `connecting`, `closed`, and what may be added.
+///         other => other.as_str().to_owned(),
+///     }
+/// }
+///
+/// #[component]
+/// fn Badge() -> impl IntoView {
+///     let status = use_directus().status();
+///     view! { <p class:good=move || status.read().is_connected()>{move || status.with(words)}</p> }
+/// }
+/// # assert_eq!(words(&ConnectionStatus::Idle), "idle");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionStatus {

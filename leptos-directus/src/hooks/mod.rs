@@ -1,5 +1,6 @@
 //! What components use: one file for each hook.
 
+mod identity;
 mod live_view;
 mod subscription;
 mod use_directus;
@@ -16,7 +17,7 @@ pub use use_realtime_collection::{
     use_realtime_collection_with_options,
 };
 pub use use_realtime_item::{
-    UseRealtimeItemReturn, use_realtime_item, use_realtime_item_with_options, use_realtime_singleton,
+    IntoKey, UseRealtimeItemReturn, use_realtime_item, use_realtime_item_with_options, use_realtime_singleton,
     use_realtime_singleton_with_options,
 };
 

@@ -74,6 +74,26 @@ impl SubscribeOptions {
 }
 
 /// What comes out of a [`Subscription`].
+///
+/// # Example
+/// ```
+/// use leptos_directus::{Key, Message};
+///
+/// /// A count that is kept by hand; lists are better kept by `use_realtime_collection`.
+/// fn count(before: usize, message: &Message<serde_json::Value>) -> usize {
+///     match message {
+///         Message::Init { data, .. } => data.len(),
+///         Message::Create { data, .. } => before + data.len(),
+///         Message::Delete { keys, .. } => before.saturating_sub(keys.len()),
+///         // After `Resync` because of a lost socket, an `Init` follows.
+///         _ => before,
+///     }
+/// }
+///
+/// let deleted = Message::Delete { uid: Some("front".to_owned()), keys: vec![Key::from(7)] };
+/// assert_eq!((deleted.event(), deleted.uid()), ("delete", Some("front")));
+/// assert_eq!(count(3, &deleted), 2);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Message<T> {
@@ -163,6 +183,26 @@ fn end(hold: &Hold) {
 }
 
 /// A stream of [`Message`]s. Dropping it, or [`unsubscribe`](Self::unsubscribe), ends the subscription.
+///
+/// # Example
+/// ```
+/// use futures::StreamExt;
+/// use leptos_directus::{Directus, Error, SubscribeOptions, protocol::EventKind};
+/// use serde_json::Value;
+///
+/// /// Waits for one row and lets the subscription go.
+/// async fn next_order(directus: Directus) -> Result<(), Error> {
+///     let options = SubscribeOptions::new().event(EventKind::Create).uid("orders");
+///     let mut orders = directus.subscribe::<Value>("orders", options).await?;
+///     println!("asked for {}", orders.query().to_json());
+///     while let Some(message) = orders.next().await {
+///         if message.event() == "create" {
+///             orders.unsubscribe();
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 #[must_use]
 pub struct Subscription<T> {
     hold: Hold,
@@ -358,3 +398,57 @@ impl<T: DeserializeOwned> Future for Subscribing<T> {
 impl<T> Unpin for Subscription<T> {}
 
 impl<T> Unpin for Subscribing<T> {}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn created(number: usize) -> Notice {
+        Notice::Changed(SubscriptionFrame {
+            event: SubscriptionEvent::Create,
+            uid: None,
+            data: Some(json!([{ "id": number }])),
+            meta: None,
+        })
+    }
+
+    #[test]
+    fn a_reader_who_falls_behind_is_told_and_goes_on_from_there() {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let overflow = Arc::new(AtomicBool::new(false));
+        let mut sink = queue(sender, Arc::clone(&overflow));
+        let mut stream = Subscription::<Value> {
+            hold: Hold::default(),
+            events,
+            overflow,
+            ready: std::collections::VecDeque::new(),
+            uid: Some("all".to_owned()),
+            collection: "posts".to_owned(),
+            query: Query::new(),
+            acknowledged: true,
+            row: PhantomData,
+        };
+        let mut next = || stream.next().now_or_never().flatten();
+        sink(created(0));
+        assert!(matches!(next(), Some(Message::Create { .. })));
+        assert_eq!(next(), None, "nothing was lost");
+        for number in 0..2 * QUEUE {
+            sink(created(number));
+        }
+        let mut kept = 0;
+        let told = loop {
+            match next() {
+                Some(Message::Create { .. }) => kept += 1,
+                other => break other,
+            }
+        };
+        assert_eq!(told, Some(Message::Resync { uid: Some("all".to_owned()) }));
+        assert!((QUEUE..2 * QUEUE).contains(&kept), "{kept}");
+        assert_eq!(next(), None, "it is said once");
+        sink(created(7));
+        assert!(matches!(next(), Some(Message::Create { data, .. }) if data == [json!({ "id": 7 })]));
+    }
+}

@@ -1,10 +1,16 @@
 //! The provider and the handle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use leptos::prelude::*;
 
-use super::{SubscribeOptions, Subscribing, User};
+use super::{SubscribeOptions, Subscribing, identity::Identity};
 use crate::{
     client::{Client, ClientEvent},
     connection::{ConnectionConfig, ConnectionStatus},
@@ -62,10 +68,29 @@ impl DirectusOptions {
 pub(crate) struct Core {
     pub(crate) mode: Mode,
     pub(crate) status: ArcRwSignal<ConnectionStatus>,
-    /// The visitor, once known: `Some(None)` is known to be anonymous.
-    pub(crate) user: ArcRwSignal<Option<Option<User>>>,
-    /// Counts the times at which who the visitor is came into doubt.
-    pub(crate) identity: ArcRwSignal<u32>,
+    /// When the status became what it is.
+    status_since: Arc<AtomicU64>,
+    pub(crate) identity: Identity,
+}
+
+/// Whether a socket that opens may be somebody else's than the page thinks: each one but a first that opened at once. While
+/// there was none, the session may have ended, or have begun in another tab.
+#[derive(Default)]
+struct Reopened {
+    is_in_doubt: bool,
+}
+
+impl Reopened {
+    fn notices(&mut self, status: &ConnectionStatus) -> bool {
+        match status {
+            ConnectionStatus::Connected => std::mem::replace(&mut self.is_in_doubt, true),
+            ConnectionStatus::Reconnecting { .. } | ConnectionStatus::NeedsAuth { .. } => {
+                self.is_in_doubt = true;
+                false
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Whether there is a connection to be had.
@@ -82,17 +107,25 @@ impl Core {
         Self {
             mode,
             status: ArcRwSignal::new(ConnectionStatus::Idle),
-            user: ArcRwSignal::new(None),
-            identity: ArcRwSignal::new(0),
+            status_since: Arc::default(),
+            identity: Identity::unknown(),
         }
     }
 
     pub(crate) fn live(rest: Rest, target: SocketTarget, config: ConnectionConfig) -> Self {
         let mut core = Self::new(Mode::Server(Err(unprovided())));
-        let (status, identity) = (core.status.clone(), core.identity.clone());
+        let (status, since, identity) = (core.status.clone(), Arc::clone(&core.status_since), core.identity.clone());
+        let mut reopened = Reopened::default();
         let sink = Box::new(move |event| match event {
-            ClientEvent::Status(value) => status.set(value),
-            ClientEvent::IdentityInDoubt => identity.update(|count| *count += 1),
+            ClientEvent::Status(value) => {
+                let is_in_doubt = reopened.notices(&value);
+                since.store(transport::now(), Ordering::Relaxed);
+                status.set(value);
+                if is_in_doubt {
+                    identity.doubt();
+                }
+            }
+            ClientEvent::IdentityInDoubt => identity.doubt(),
         });
         core.mode = Mode::Live(Client::new(rest, target, config, sink));
         core
@@ -211,6 +244,44 @@ impl Directus {
         self.core().status.clone().into()
     }
 
+    /// How long it is until the next try to connect, counted from now; `None` where none is waited for.
+    ///
+    /// [`ConnectionStatus`] tells it as of the moment in which the status was set: who comes later asks here. It follows the
+    /// status; a countdown asks again each second.
+    ///
+    /// # Example
+    /// ```
+    /// use leptos::prelude::*;
+    /// use leptos_directus::use_directus;
+    ///
+    /// #[component]
+    /// fn NextTry(second: Signal<u32>) -> impl IntoView {
+    ///     let directus = use_directus();
+    ///     move || {
+    ///         second.track();
+    ///         directus.retry_in().map(|wait| format!("Next try in {} s", wait.as_secs()))
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Server-side rendering
+    /// Always `None`.
+    #[must_use]
+    pub fn retry_in(self) -> Option<Duration> {
+        let core = self.core();
+        let (ConnectionStatus::Reconnecting { retry_in, .. } | ConnectionStatus::NeedsAuth { retry_in, .. }) =
+            core.status.get()
+        else {
+            return None;
+        };
+        if retry_in.is_zero() {
+            // A try is under way.
+            return None;
+        }
+        let passed = transport::now().saturating_sub(core.status_since.load(Ordering::Relaxed));
+        Some(retry_in.saturating_sub(Duration::from_millis(passed)))
+    }
+
     /// Whether the socket is open.
     #[must_use]
     pub fn connected(self) -> Signal<bool> {
@@ -302,5 +373,26 @@ impl Directus {
             Some(client) => client.inspect().await,
             None => Counts::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost() -> ConnectionStatus {
+        ConnectionStatus::Reconnecting { attempt: 1, retry_in: Duration::ZERO, reason: "lost".to_owned() }
+    }
+
+    #[test]
+    fn each_socket_but_a_first_that_opened_at_once_puts_the_visitor_in_doubt() {
+        let mut page = Reopened::default();
+        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
+        assert!(!page.notices(&ConnectionStatus::Connected), "the server has just said who it is");
+        assert!(!page.notices(&lost()));
+        assert!(page.notices(&ConnectionStatus::Connected));
+        let mut page = Reopened::default();
+        assert!(!page.notices(&lost()));
+        assert!(page.notices(&ConnectionStatus::Connected), "Directus was down while the page was rendered");
     }
 }

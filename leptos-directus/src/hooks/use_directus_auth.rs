@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use leptos::{prelude::*, reactive::computed::ArcAsyncDerived, task::spawn_local};
+use leptos::{prelude::*, reactive::computed::ArcAsyncDerived};
 use serde::{Deserialize, Serialize};
 
-use super::use_directus::{Core, Directus, Mode, use_directus};
+use super::{
+    identity::who,
+    use_directus::{Core, Directus, Mode, use_directus},
+};
 use crate::{
+    client::Client,
     error::Error,
-    protocol::Query,
     rest::Rest,
     transport::{self, Credentials},
 };
@@ -38,16 +41,11 @@ impl User {
     }
 }
 
-async fn who(rest: &Rest) -> Result<Option<User>, Error> {
-    let query = Query::new().fields(["id", "first_name", "last_name", "email"]);
-    match rest.get("/users/me", &query, "reading who is logged in").await {
-        Ok(user) => Ok(Some(user)),
-        Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// The visitor's login.
+///
+/// Who the visitor is, is asked once after hydration if the server could not say, and again whenever it is in doubt: after
+/// each reconnect, and when Directus tells that the session has ended. A question that nobody answers is asked until somebody
+/// does.
 ///
 /// # Example
 /// ```
@@ -76,22 +74,7 @@ pub fn use_directus_auth() -> UseDirectusAuthReturn {
     let core = directus.core();
     let first = server_user(&core);
     if let Mode::Live(client) = &core.mode {
-        let rest = client.rest().clone();
-        let (user, identity) = (core.user.clone(), core.identity.clone());
-        // Once after hydration if the server did not say, and again whenever the socket puts it in doubt.
-        Effect::new(move |seen: Option<u32>| {
-            let count = identity.get();
-            let is_known = user.read_untracked().is_some();
-            if !is_known || seen.is_some_and(|seen| seen != count) {
-                let (rest, user) = (rest.clone(), user.clone());
-                spawn_local(async move {
-                    if let Ok(found) = who(&rest).await {
-                        user.set(Some(found));
-                    }
-                });
-            }
-            count
-        });
+        core.identity.follow(client.rest().clone());
     }
     let is_server = matches!(core.mode, Mode::Server(_));
     UseDirectusAuthReturn {
@@ -110,7 +93,7 @@ struct Known {
 /// The user that the server reads and the browser finds in the HTML.
 fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
     let request = match &core.mode {
-        Mode::Server(rest) => Some((rest.clone(), core.user.clone())),
+        Mode::Server(rest) => Some((rest.clone(), core.identity.clone())),
         Mode::Live(_) if transport::is_browser() => None,
         Mode::Live(_) => return None,
     };
@@ -119,11 +102,11 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
         move |()| {
             let request = request.clone();
             async move {
-                let (rest, user) = request?;
+                let (rest, identity) = request?;
                 let rest = rest.ok()?;
                 // Without a session there is nobody to ask for.
                 let found = if rest.has_session() { who(&rest).await.ok()? } else { None };
-                user.set(Some(found.clone()));
+                identity.settle(identity.begin(), found.clone());
                 Some(Known { user: found })
             }
         },
@@ -131,8 +114,10 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
     );
     let data: &ArcAsyncDerived<Option<Known>> = &resource;
     let found = data.try_read_untracked().and_then(|value| value.clone()).flatten().map(|known| known.user);
-    if found.is_some() && core.user.read_untracked().is_none() {
-        core.user.set(found);
+    if let Some(found) = found
+        && !core.identity.is_known()
+    {
+        core.identity.settle(core.identity.begin(), found);
     }
     Some(resource)
 }
@@ -149,12 +134,12 @@ impl UseDirectusAuthReturn {
     /// The user who is logged in; `None` for an anonymous visitor, and until it is known.
     #[must_use]
     pub fn user(self) -> Signal<Option<User>> {
-        let user = self.directus.core().user.clone();
+        let identity = self.directus.core().identity.clone();
         Signal::derive(move || {
             if let Some(Some(first)) = self.first.try_get_value() {
                 first.with(|_| ());
             }
-            user.get().flatten()
+            identity.user()
         })
     }
 
@@ -167,20 +152,27 @@ impl UseDirectusAuthReturn {
     /// Logs in: Directus sets its session cookie, the socket is opened anew with it, and every live list follows.
     ///
     /// # Errors
-    /// [`Error::is_unauthorized`] for a wrong address or password; else that nobody answered.
+    /// [`Error::is_unauthorized`] for a wrong address or password; else that nobody answered. If the login worked and only the
+    /// question who the visitor is did not, the error says so, the socket is opened anew all the same, and
+    /// [`user`](Self::user) follows as soon as there is an answer.
     pub async fn login(self, email: impl Into<String>, password: impl Into<String>) -> Result<User, Error> {
         let (email, password) = (email.into(), password.into());
-        self.change(async move |rest| {
+        self.change(async move |core, client| {
+            let rest = client.rest();
             rest.login(&email, &password).await?;
-            who(&rest).await?.map(Some).ok_or_else(|| {
+            // The cookie has changed, whatever comes of the question who that is.
+            client.identity_changed();
+            let number = core.identity.begin();
+            let found = who(rest).await.inspect_err(|_| core.identity.doubt())?;
+            core.identity.settle(number, found.clone());
+            found.ok_or_else(|| {
                 Error::usage(
                     "Directus accepted the login, but its session cookie did not come back: is the page served over the \
                      same host as /directus, and over https if the cookie is Secure?",
                 )
             })
         })
-        .await?
-        .ok_or_else(|| Error::closed("logged out meanwhile"))
+        .await
     }
 
     /// Logs out: the session ends in Directus, the socket is opened anew without it, and every live list follows.
@@ -188,18 +180,20 @@ impl UseDirectusAuthReturn {
     /// # Errors
     /// That nobody answered; the visitor is still logged in then.
     pub async fn logout(self) -> Result<(), Error> {
-        self.change(async move |rest| {
-            match rest.logout().await {
+        self.change(async move |core, client| {
+            match client.rest().logout().await {
                 // The session is over already: what was asked for is so.
-                Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => Err(error),
-                _ => Ok(None),
+                Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => return Err(error),
+                _ => {}
             }
+            client.identity_changed();
+            core.identity.settle(core.identity.begin(), None);
+            Ok(())
         })
         .await
-        .map(drop)
     }
 
-    async fn change(self, work: impl AsyncFnOnce(Rest) -> Result<Option<User>, Error>) -> Result<Option<User>, Error> {
+    async fn change<T>(self, work: impl AsyncFnOnce(&Core, &Client) -> Result<T, Error>) -> Result<T, Error> {
         let core = self.directus.core();
         let Some(client) = core.client() else {
             return Err(Error::usage(
@@ -207,12 +201,9 @@ impl UseDirectusAuthReturn {
             ));
         };
         self.pending.try_set(true);
-        let result = work(client.rest().clone()).await;
+        let result = work(&core, client).await;
         self.pending.try_set(false);
-        let user = result?;
-        core.user.set(Some(user.clone()));
-        client.identity_changed();
-        Ok(user)
+        result
     }
 }
 

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::{
-    live_view::{LiveView, RowType, Target},
+    live_view::{LiveView, RowKey, RowType, Target},
     use_directus::use_directus,
     use_realtime_collection::UseRealtimeCollectionOptions,
 };
@@ -13,9 +13,59 @@ use crate::{
     protocol::{Filter, Key, Query},
 };
 
+/// A key that is fixed, a signal of one, or a closure: with the latter two the hook follows what they read.
+///
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Key, use_realtime_item};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn ThreeWays(id: Signal<i64>) -> impl IntoView {
+///     let fixed = use_realtime_item::<Value>("posts", 7);
+///     let by_signal = use_realtime_item::<Value>("posts", id);
+///     let by_closure = use_realtime_item::<Value>("posts", move || Key::from(id.get() + 1));
+///     move || (fixed.item().get().is_some(), by_signal.item().get().is_some(), by_closure.item().get().is_some()).0
+/// }
+/// ```
+pub trait IntoKey {
+    /// The key as a signal.
+    fn into_key(self) -> Signal<Key>;
+}
+
+macro_rules! fixed_key {
+    ($($kind:ty),*) => {
+        $(impl IntoKey for $kind {
+            fn into_key(self) -> Signal<Key> {
+                Signal::stored(self.into())
+            }
+        })*
+    };
+}
+
+fixed_key!(Key, &Key, RowKey, &str, String, i32, u32, i64, u64);
+
+macro_rules! key_signal {
+    ($($signal:ident),*) => {
+        $(impl<K: Into<Key> + Clone + Send + Sync + 'static> IntoKey for $signal<K> {
+            fn into_key(self) -> Signal<Key> {
+                Signal::derive(move || self.get().into())
+            }
+        })*
+    };
+}
+
+key_signal!(Signal, RwSignal, ReadSignal, Memo);
+
+impl<F: Fn() -> Key + Send + Sync + 'static> IntoKey for F {
+    fn into_key(self) -> Signal<Key> {
+        Signal::derive(self)
+    }
+}
+
 /// One row by its key, kept equal to what REST would return now; `None` where there is none, or none for this visitor.
 ///
-/// `key` is a key, a signal of one, or a closure (`move || params.read().get("id")…`). It is a query with a filter, not
+/// `key` is a key, a signal of one, or a closure (`move || params.read().get("id")…`); see [`IntoKey`]. It is a query with a filter, not
 /// Directus's `item` subscription, which misses changes of rows with integer keys.
 ///
 /// # Example
@@ -27,30 +77,27 @@ use crate::{
 ///
 /// #[component]
 /// fn PostTitle(id: i64) -> impl IntoView {
-///     let post = use_realtime_item::<Post>("posts", move || id.into());
+///     let post = use_realtime_item::<Post>("posts", id);
 ///     view! { <Suspense><h1>{move || post.item().get().map(|post| post.title)}</h1></Suspense> }
 /// }
 /// ```
 ///
 /// # Server-side rendering
 /// As with [`use_realtime_collection`](crate::use_realtime_collection): the row is in the HTML.
-pub fn use_realtime_item<T: RowType>(
-    collection: impl Into<String>,
-    key: impl Fn() -> Key + Send + Sync + 'static,
-) -> UseRealtimeItemReturn<T> {
+pub fn use_realtime_item<T: RowType>(collection: impl Into<String>, key: impl IntoKey) -> UseRealtimeItemReturn<T> {
     use_realtime_item_with_options(collection, key, UseRealtimeCollectionOptions::default())
 }
 
 /// [`use_realtime_item`] with options.
 pub fn use_realtime_item_with_options<T: RowType>(
     collection: impl Into<String>,
-    key: impl Fn() -> Key + Send + Sync + 'static,
+    key: impl IntoKey,
     options: UseRealtimeCollectionOptions,
 ) -> UseRealtimeItemReturn<T> {
-    let collection = collection.into();
+    let (collection, key) = (collection.into(), key.into_key());
     let UseRealtimeCollectionOptions { config, watch, immediate } = options;
     let target = move || {
-        let key = key();
+        let key = key.get();
         let mut config = config.clone();
         let query = Query::new().filter(Filter::field(&config.key_field).eq(key.clone())).limit(1);
         config.only_key = Some(key);

@@ -171,6 +171,26 @@ pub struct ErrorFrame {
 }
 
 impl ServerMessage {
+    /// What is worth a line in a log, if anything is: a message of a kind that this crate does not know, or an error that is
+    /// neither a subscription's nor a login's, and so nobody's. By kind and code; nothing of what is in it.
+    ///
+    /// ```
+    /// # use leptos_directus::protocol::ServerMessage;
+    /// let message: ServerMessage = serde_json::from_str(r#"{"type": "presence", "who": "ada"}"#).unwrap();
+    /// assert_eq!(message.oddity().as_deref(), Some(r#"a message of the unknown kind "presence""#));
+    /// let message: ServerMessage = serde_json::from_str(r#"{"type": "pong"}"#).unwrap();
+    /// assert_eq!(message.oddity(), None);
+    /// ```
+    pub fn oddity(&self) -> Option<String> {
+        match self {
+            Self::Unknown { kind, .. } => Some(format!("a message of the unknown kind {kind:?}")),
+            Self::Error(error) if !matches!(error.kind.as_str(), "auth" | "subscribe") => {
+                Some(format!("an error of the kind {:?} with the code {:?}", error.kind, error.code.as_str()))
+            }
+            _ => None,
+        }
+    }
+
     /// The message that a JSON value is.
     pub(super) fn from_value(value: Value) -> Result<Self, String> {
         let Value::Object(members) = &value else { return Err("not an object".to_owned()) };

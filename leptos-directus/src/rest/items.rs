@@ -13,6 +13,42 @@ use crate::{
 
 /// The items of one collection, read as `T`. Made by [`Directus::items`](crate::Directus::items).
 ///
+/// One, many, and by query:
+///
+/// ```
+/// use leptos_directus::{Error, Filter, Query, use_directus};
+/// use serde_json::{Value, json};
+///
+/// async fn housekeeping() -> Result<(), Error> {
+///     let posts = use_directus().items::<Value>("posts");
+///     let drafts = Query::new().filter(Filter::field("status").eq("draft"));
+///
+///     let one = posts.read_one(7, Query::new().fields(["title", "author.name"])).await?;
+///     let some = posts.read_many([7, 8], Query::new().sort("title")).await?;
+///     let page = posts.read_with_meta(drafts.clone().limit(10).meta("filter_count")).await?;
+///     let per_author = posts.aggregate(Query::new().aggregate("count", "*").group_by(["author"])).await?;
+///     println!("{one}, {} rows, {:?}, {} authors", some.len(), page.meta, per_author.len());
+///
+///     posts.create_many(&[json!({ "title": "one" }), json!({ "title": "two" })]).await?;
+///     posts.update_many([7, 8], &json!({ "status": "published" })).await?;
+///     posts.update_by_query(drafts.clone(), &json!({ "status": "archived" })).await?;
+///     posts.delete(7).await?;
+///     posts.delete_many([8, 9]).await?;
+///     posts.delete_by_query(drafts).await?;
+///
+///     let masthead = use_directus().items::<Value>("masthead");
+///     println!("{}", masthead.read_singleton(Query::new()).await?["headline"]);
+///     masthead.update_singleton(&json!({ "headline": "Good morning" })).await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// # Writing without reading
+/// Who may create but not read (a contact form, comments that wait for a moderator) gets `Ok`, as the write has worked, and
+/// no row: [`create`](Self::create), [`update`](Self::update) and [`update_singleton`](Self::update_singleton) then answer
+/// `None`, the calls for many an empty list.
+///
+/// # Reading
 /// Where a query names no `fields`, those that `T` names are asked for, nested ones too; `*` if `T` names none (as
 /// `serde_json::Value` does). Without a limit all rows are read.
 ///
@@ -35,8 +71,10 @@ use crate::{
 ///
 /// async fn publish() -> Result<Vec<Post>, Error> {
 ///     let posts = use_directus().items::<Post>("posts");
-///     let created = posts.create(&NewPost { title: "Hello" }).await?;
-///     posts.update(created.id, &serde_json::json!({ "status": "published" })).await?;
+///     // `None`: it is there, and this visitor may not read it.
+///     if let Some(created) = posts.create(&NewPost { title: "Hello" }).await? {
+///         posts.update(created.id, &serde_json::json!({ "status": "published" })).await?;
+///     }
 ///     posts.read(Query::new().filter(Filter::field("status").eq("published")).sort(["-date_created"])).await
 /// }
 /// ```
@@ -124,10 +162,21 @@ impl<T: DeserializeOwned> Items<T> {
     /// One row by its key. Directus answers `FORBIDDEN` for a row that does not exist.
     ///
     /// # Errors
-    /// Directus's refusal, no answer, or a row that does not fit `T`.
+    /// Directus's refusal, no answer, or a row that does not fit `T`. A query too long for an address (some 60 nested fields)
+    /// is asked as a filter: the key field is taken to be `id` then.
     pub async fn read_one(&self, key: impl Into<Key>, query: Query) -> Result<T, Error> {
-        let path = item_path(&self.collection, &key.into());
-        self.rest()?.get(&path, &with_fields_of::<T>(query), &self.what("reading")).await
+        let (key, what) = (key.into(), self.what("reading"));
+        let query = with_fields_of::<T>(query);
+        if query.fits_url() {
+            return self.rest()?.get(&item_path(&self.collection, &key), &query, &what).await;
+        }
+        // Directus knows `SEARCH` for collections only.
+        let query = query.and_filter(Filter::field("id").eq(key)).limit(1);
+        let page = self.rest()?.read_page(&self.collection, &query).await?;
+        let row = page.items.into_iter().next().ok_or_else(|| {
+            Error::answer(403, "FORBIDDEN", format!("{what}: there is no such row, or none for this visitor"))
+        })?;
+        decode(row, &what)
     }
 
     /// The rows with these keys, as far as there are any, in the query's order.
@@ -148,18 +197,29 @@ impl<T: DeserializeOwned> Items<T> {
         self.read(query.and_filter(Filter::field("id").in_(keys))).await
     }
 
-    /// Creates one item and answers it as Directus made it.
+    /// Creates one item and answers it as Directus made it; `None` if it was made and the visitor may not read it.
+    ///
+    /// ```
+    /// use leptos_directus::{Error, use_directus};
+    /// use serde_json::{Value, json};
+    ///
+    /// async fn send(text: &str) -> Result<(), Error> {
+    ///     // Whether or not the visitor may read it: it was sent.
+    ///     use_directus().items::<Value>("messages").create(&json!({ "text": text })).await?;
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Directus's refusal (see [`Error::is_validation`]), no answer, or an answer that does not fit `T`.
-    pub async fn create(&self, item: &impl Serialize) -> Result<T, Error> {
+    pub async fn create(&self, item: &impl Serialize) -> Result<Option<T>, Error> {
         let what = self.what("creating in");
         let path = format!("{}{}", collection_path(&self.collection), self.answer_fields());
         let (data, _) = self.rest()?.request("POST", &path, Some(&encode(item, &what)?), &what).await?;
-        decode(data, &what)
+        written(data, &what)
     }
 
-    /// Creates several items in one request: all of them or none.
+    /// Creates several items in one request: all of them or none. Empty if they were made and the visitor may not read them.
     ///
     /// # Errors
     /// Directus's refusal, no answer, or an answer that does not fit `T`.
@@ -170,15 +230,15 @@ impl<T: DeserializeOwned> Items<T> {
         self.rows(data, &what)
     }
 
-    /// Changes the given fields of one item and answers it whole.
+    /// Changes the given fields of one item and answers it whole; `None` if it was changed and the visitor may not read it.
     ///
     /// # Errors
     /// Directus's refusal, no answer, or an answer that does not fit `T`.
-    pub async fn update(&self, key: impl Into<Key>, patch: &impl Serialize) -> Result<T, Error> {
+    pub async fn update(&self, key: impl Into<Key>, patch: &impl Serialize) -> Result<Option<T>, Error> {
         let what = self.what("updating");
         let path = format!("{}{}", item_path(&self.collection, &key.into()), self.answer_fields());
         let (data, _) = self.rest()?.request("PATCH", &path, Some(&encode(patch, &what)?), &what).await?;
-        decode(data, &what)
+        written(data, &what)
     }
 
     /// Changes the given fields of several items alike.
@@ -251,24 +311,31 @@ impl<T: DeserializeOwned> Items<T> {
         self.rest()?.get(&path, &with_fields_of::<T>(query), &self.what("reading")).await
     }
 
-    /// Changes the given fields of a singleton.
+    /// Changes the given fields of a singleton; `None` if it was changed and the visitor may not read it.
     ///
     /// # Errors
     /// Directus's refusal, no answer, or an answer that does not fit `T`.
-    pub async fn update_singleton(&self, patch: &impl Serialize) -> Result<T, Error> {
+    pub async fn update_singleton(&self, patch: &impl Serialize) -> Result<Option<T>, Error> {
         let what = self.what("updating");
         let path = format!("{}{}", collection_path(&self.collection), self.answer_fields());
         let (data, _) = self.rest()?.request("PATCH", &path, Some(&encode(patch, &what)?), &what).await?;
-        decode(data, &what)
+        written(data, &what)
     }
 
-    /// Counts, sums and the like: what `aggregate` and `group_by` of the query give, one object for each group.
+    /// Counts, sums and the like: what `aggregate` and `group_by` of the query give, one object for each group. Without a limit
+    /// all groups.
     ///
     /// # Errors
     /// Directus's refusal, or no answer.
     pub async fn aggregate(&self, query: Query) -> Result<Vec<Value>, Error> {
-        Ok(self.rest()?.read_page(&self.collection, &query).await?.items)
+        Ok(self.rest()?.read_page(&self.collection, &query.for_reading("id")).await?.items)
     }
+}
+
+/// The row that a write answers with. None of it means that all went well and the row may not be read: Directus says so by
+/// an empty answer (204).
+fn written<T: DeserializeOwned>(data: Value, what: &str) -> Result<Option<T>, Error> {
+    if data.is_null() { Ok(None) } else { decode(data, what).map(Some) }
 }
 
 fn encode(value: &impl Serialize, what: &str) -> Result<Value, Error> {

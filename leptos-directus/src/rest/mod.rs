@@ -66,6 +66,8 @@ pub(crate) struct Rest {
     /// `/directus` in the browser, `https://cms.example` elsewhere; no slash at the end.
     base: Arc<str>,
     credentials: Credentials,
+    /// What else is said of whom the requests are for: their address and browser, where we ask on their behalf.
+    caller: Arc<[(String, String)]>,
     /// Directus knows the visitor's session no longer: reads go on without it, as the public role (a stale cookie must not
     /// keep a visitor from public data).
     session_ended: Arc<AtomicBool>,
@@ -78,9 +80,16 @@ impl Rest {
             http,
             base: base.trim_end_matches('/').into(),
             credentials,
+            caller: Arc::default(),
             session_ended: Arc::default(),
             timeout: TIMEOUT,
         }
+    }
+
+    /// With headers that say on whose behalf is asked.
+    pub(crate) fn on_behalf_of(mut self, caller: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.caller = caller.into_iter().collect();
+        self
     }
 
     /// With the shorter patience of somebody who renders a page.
@@ -99,9 +108,16 @@ impl Rest {
 
     /// One request, whatever its status.
     async fn send(&self, method: &'static str, path: &str, body: Option<String>) -> Result<HttpResponse, Error> {
+        let is_read = matches!(method, "GET" | "SEARCH");
+        let mut headers = self.caller.to_vec();
+        if is_read {
+            // A read that answers from a cache would show the state before the event that it follows.
+            headers.push(("cache-control".to_owned(), "no-store".to_owned()));
+        }
         let mut request = HttpRequest {
             method,
             url: format!("{}{path}", self.base),
+            headers,
             body,
             credentials: self.credentials.clone(),
             timeout: self.timeout,
@@ -110,7 +126,6 @@ impl Rest {
         if has_session && self.session_ended.load(Ordering::Relaxed) {
             request.credentials = Credentials::Ambient;
         }
-        let is_read = matches!(method, "GET" | "SEARCH");
         let response = self.http.send(request.clone()).await?;
         if response.status == 401 && is_read && matches!(request.credentials, Credentials::Session(..)) {
             self.session_ended.store(true, Ordering::Relaxed);

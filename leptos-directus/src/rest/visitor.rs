@@ -23,6 +23,13 @@ impl Visitor {
         Self { rest: Rest::new(http, upstream, credentials) }
     }
 
+    /// Tells Directus on whose behalf is asked, by these headers (`User-Agent`, `X-Forwarded-For`): its rules for addresses and
+    /// its rate limit are to meet the visitor, and not all of them our server.
+    #[must_use]
+    pub fn described_by(self, headers: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { rest: self.rest.on_behalf_of(headers) }
+    }
+
     pub(crate) fn rest(&self) -> Rest {
         self.rest.clone()
     }

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     Shared,
@@ -250,8 +250,20 @@ impl IntoResponse for Verdict {
     }
 }
 
-/// Opens a socket to Directus for a visitor whose origin is in order, or says why not.
+/// Opens a socket to Directus for a visitor whose origin is in order, or says why not: all of it within one time-out, so that
+/// the visitor hears the cause before giving up.
 pub(super) async fn admit(
+    shared: &Shared,
+    session: Option<&Secret>,
+    caller: &Caller,
+    needs_mode: bool,
+) -> Result<(Admitted, Option<Mode>), Verdict> {
+    let patience = shared.settings.config.directus_connect_timeout;
+    let admitted = timeout(patience, admit_at_leisure(shared, session, caller, needs_mode)).await;
+    admitted.unwrap_or_else(|_| Err(lost(shared, OpenError::Timeout)))
+}
+
+async fn admit_at_leisure(
     shared: &Shared,
     session: Option<&Secret>,
     caller: &Caller,

@@ -93,8 +93,9 @@ pub struct DirectusConfig {
     #[arg(long, env = "DIRECTUS_MAX_UPSTREAM_MESSAGE", value_name = "DIRECTUS_MAX_UPSTREAM_MESSAGE", default_value_t = DEFAULT_MAX_UPSTREAM_MESSAGE)]
     pub directus_max_upstream_message: usize,
 
-    /// How long opening a socket to Directus may take (`10s`, `500ms`).
-    #[arg(long, env = "DIRECTUS_CONNECT_TIMEOUT", value_name = "DIRECTUS_CONNECT_TIMEOUT", value_parser = duration, default_value = "10s")]
+    /// How long all that comes before a socket may take: finding out the mode and opening one to Directus (`5s`, `500ms`).
+    /// Well below the 15 s after which a page gives up, so that it hears the cause.
+    #[arg(long, env = "DIRECTUS_CONNECT_TIMEOUT", value_name = "DIRECTUS_CONNECT_TIMEOUT", value_parser = duration, default_value = "5s")]
     pub directus_connect_timeout: Duration,
 
     /// How long Directus may take to begin its answer, or pause within it.
@@ -150,7 +151,7 @@ impl Default for DirectusConfig {
             directus_max_sockets: DEFAULT_MAX_SOCKETS,
             directus_max_message: DEFAULT_MAX_MESSAGE,
             directus_max_upstream_message: DEFAULT_MAX_UPSTREAM_MESSAGE,
-            directus_connect_timeout: Duration::from_secs(10),
+            directus_connect_timeout: Duration::from_secs(5),
             directus_timeout: Duration::from_secs(30),
             directus_ping_interval: Duration::from_secs(30),
             directus_pong_timeout: Duration::from_secs(10),
@@ -429,6 +430,14 @@ mod tests {
         for wrong in ["", "s", "-1s", "1.5s", "1h", "99999999999999s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_page_that_gets_no_socket_hears_why_before_it_gives_up() {
+        // The upgrade, and the plain request that asks for the cause of its refusal.
+        let told = DirectusConfig::default().directus_connect_timeout * 2;
+        let patience = crate::connection::ConnectionConfig::default().connect_timeout;
+        assert!(told + Duration::from_secs(3) <= patience, "{told:?} of {patience:?}");
     }
 
     #[test]

@@ -52,6 +52,7 @@ use tokio::{
 
 use self::{
     admission::{Code, Verdict},
+    caller::{caller, peer},
     config::Settings,
     mode::FoundMode,
     origin::OwnHost,
@@ -71,7 +72,7 @@ pub struct DirectusServer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     mode: FoundMode,
     /// One for each socket that may be open.
     permits: Arc<Semaphore>,
@@ -88,7 +89,7 @@ impl DirectusServer {
     /// The first setting that can't be used, with its name and what was expected.
     pub fn new(config: DirectusConfig) -> Result<Self, ConfigError> {
         let settings = config.validate()?;
-        let upstream = Upstream::new(&settings)?;
+        let upstream = Arc::new(Upstream::new(&settings)?);
         Ok(Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(settings.config.directus_max_sockets as usize)),
             upstream,
@@ -136,6 +137,9 @@ impl DirectusServer {
     /// }
     /// ```
     ///
+    /// Directus learns the visitor's address and browser as with requests through the proxy: it judges addresses by it, and
+    /// counts each visitor's requests by themselves.
+    ///
     /// Outside a request nothing is provided.
     pub fn provide_context(&self) {
         let Some(parts) = leptos::prelude::use_context::<http::request::Parts>() else { return };
@@ -143,7 +147,11 @@ impl DirectusServer {
         let http = HttpClient::new(upstream.http().clone(), upstream.tls());
         let cookie = &self.0.settings.config.directus_session_cookie;
         let session = self.session_from_cookies(&parts.headers).map(|session| (cookie.clone(), session));
-        leptos::prelude::provide_context(Visitor::new(http, upstream.base().as_str(), session));
+        let own = self.0.own_host(&parts.headers);
+        let trust_proxy = self.0.settings.config.directus_trust_proxy;
+        let caller = caller(&parts.headers, peer(&parts.extensions), &own, trust_proxy);
+        let visitor = Visitor::new(http, upstream.base().as_str(), session).described_by(caller.into_pairs());
+        leptos::prelude::provide_context(visitor);
     }
 
     /// The shared HTTP client: system roots and the configured ones, no proxy, no redirects.
@@ -198,4 +206,97 @@ pub fn directus_routes<S: Clone + Send + Sync + 'static>(server: &DirectusServer
         .route(&config.directus_socket_path, any(socket::answer))
         .route(&format!("{}/{{*path}}", config.directus_rest_path), any(rest::answer))
         .with_state(server.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::{
+        body::{Body, to_bytes},
+        extract::{ConnectInfo, Request},
+        response::IntoResponse,
+    };
+    use futures::{
+        StreamExt,
+        channel::mpsc::{self, UnboundedReceiver},
+    };
+    use leptos::prelude::{Owner, provide_context};
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{Items, Query, use_directus};
+
+    /// Something in Directus's place that keeps the headers which it is sent.
+    async fn listener() -> (String, UnboundedReceiver<HeaderMap>) {
+        let (sender, seen) = mpsc::unbounded();
+        let answer = move |request: Request| {
+            let _ = sender.unbounded_send(request.headers().clone());
+            std::future::ready(([("content-encoding", "gzip")], r#"{"data":[]}"#).into_response())
+        };
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await });
+        (url, seen)
+    }
+
+    fn server(url: String, trust_proxy: bool) -> DirectusServer {
+        let config =
+            DirectusConfig { directus_url: url, directus_trust_proxy: trust_proxy, ..DirectusConfig::default() };
+        DirectusServer::new(config).unwrap()
+    }
+
+    /// What a component, or a server function, gets for the request of a visitor.
+    fn items_for_a_visitor(server: &DirectusServer) -> Items<Value> {
+        let request = http::Request::builder()
+            .header("host", "news.example")
+            .header("user-agent", "a visitor's browser")
+            .header("x-forwarded-for", "6.6.6.6")
+            .header("cookie", "other=1; directus_session_token=s")
+            .header("authorization", "Bearer t")
+            .extension(ConnectInfo(SocketAddr::from(([203, 0, 113, 9], 50_000))));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Owner::new().with(|| {
+            provide_context(parts);
+            server.provide_context();
+            use_directus().items("posts")
+        })
+    }
+
+    #[tokio::test]
+    async fn directus_is_told_for_whom_a_page_is_read() {
+        let (url, mut seen) = listener().await;
+        let items = items_for_a_visitor(&server(url.clone(), false));
+        items.read(Query::new()).await.unwrap();
+        let headers = seen.next().await.unwrap();
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.9", "what the visitor says does not count");
+        assert_eq!(headers["user-agent"], "a visitor's browser");
+        assert_eq!(headers["cookie"], "directus_session_token=s");
+        assert!(!headers.contains_key("authorization"));
+        let behind_a_proxy = items_for_a_visitor(&server(url, true));
+        behind_a_proxy.delete(1).await.unwrap();
+        assert_eq!(seen.next().await.unwrap()["x-forwarded-for"], "6.6.6.6, 203.0.113.9");
+    }
+
+    #[tokio::test]
+    async fn a_read_asks_for_no_cached_answer() {
+        let (url, mut seen) = listener().await;
+        let items = items_for_a_visitor(&server(url, false));
+        items.read(Query::new()).await.unwrap();
+        assert_eq!(seen.next().await.unwrap()["cache-control"], "no-store");
+        items.create_many(&[json!({})]).await.unwrap();
+        assert!(!seen.next().await.unwrap().contains_key("cache-control"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_compressed_for_the_browser_passes_as_it_is() {
+        let (url, mut seen) = listener().await;
+        let app: Router = directus_routes(&server(url, false));
+        let request = Request::get("/directus/items/posts").header("accept-encoding", "gzip, br").body(Body::empty());
+        let response = app.oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(seen.next().await.unwrap()["accept-encoding"], "gzip, br");
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        assert_eq!(to_bytes(response.into_body(), 100).await.unwrap(), r#"{"data":[]}"#);
+    }
 }

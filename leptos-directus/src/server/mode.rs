@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use futures::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Mutex,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -48,7 +51,10 @@ const TRUST_FAILURE: Duration = Duration::from_secs(1);
 
 /// What was found out last, shared by all visitors.
 #[derive(Debug, Default)]
-pub(super) struct FoundMode {
+pub(super) struct FoundMode(Arc<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
     last: Mutex<Option<Found>>,
     generation: AtomicU64,
 }
@@ -74,19 +80,30 @@ impl Found {
 impl FoundMode {
     /// Forgets: Directus went away, and may come back in another mode.
     pub(super) fn forget(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.0.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Forgets a mode, but not a failure: that stands for its moment, however many visitors meet it.
     pub(super) fn forget_success(&self) {
         // A probe that holds the lock will replace what it found anyway.
-        if self.last.try_lock().is_ok_and(|last| last.as_ref().is_some_and(|found| found.result.is_ok())) {
+        if self.0.last.try_lock().is_ok_and(|last| last.as_ref().is_some_and(|found| found.result.is_ok())) {
             self.forget();
         }
     }
 
     /// The mode of the running Directus; one probe at a time, the others wait for its answer.
-    pub(super) async fn get(&self, upstream: &Upstream) -> Result<Mode, OpenError> {
+    ///
+    /// In a task of its own: a visitor who gives up, and takes the request along, must not take the answer from the others,
+    /// nor from the next request, by which the page asks why.
+    pub(super) async fn get(&self, upstream: &Arc<Upstream>) -> Result<Mode, OpenError> {
+        let (memory, upstream) = (Arc::clone(&self.0), Arc::clone(upstream));
+        let asked = tokio::spawn(async move { memory.find(&upstream).await });
+        asked.await.unwrap_or_else(|_| Err(OpenError::Broken("the look at it was cut short".to_owned())))
+    }
+}
+
+impl Memory {
+    async fn find(&self, upstream: &Upstream) -> Result<Mode, OpenError> {
         let mut last = self.last.lock().await;
         let generation = self.generation.load(Ordering::Relaxed);
         if let Some(found) = last.as_ref().filter(|found| found.is_fresh(generation)) {
@@ -98,14 +115,15 @@ impl FoundMode {
     }
 }
 
-/// Opens a socket without a session and looks what Directus makes of a JSON ping.
+/// Opens a socket without a session and looks what Directus makes of a JSON ping; both within one time-out.
 async fn probe(upstream: &Upstream) -> Result<Mode, OpenError> {
+    let deadline = Instant::now() + upstream.connect_timeout();
     let mut socket = match upstream.open(None, &Caller::default()).await {
         Ok(socket) => socket,
         Err(OpenError::Refused { status: 401, .. }) => return Ok(Mode::Strict),
         Err(error) => return Err(error),
     };
-    let answer = timeout(upstream.connect_timeout(), ping(&mut socket)).await.unwrap_or(Err(OpenError::Timeout));
+    let answer = timeout_at(deadline, ping(&mut socket)).await.unwrap_or(Err(OpenError::Timeout));
     // The probe has its answer; that Directus hears of the end is only politeness.
     let _ = timeout(Duration::from_secs(1), socket.close(None)).await;
     answer
@@ -129,4 +147,51 @@ async fn ping(socket: &mut UpstreamSocket) -> Result<Mode, OpenError> {
 struct Answer {
     #[serde(rename = "type")]
     kind: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures::FutureExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::server::DirectusConfig;
+
+    #[tokio::test]
+    async fn a_visitor_who_gives_up_leaves_the_answer_to_the_others() {
+        // Something that takes connections and never says a word, as Directus does at a wrong path.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = DirectusConfig {
+            directus_url: format!("http://{}", listener.local_addr().unwrap()),
+            directus_connect_timeout: Duration::from_millis(300),
+            ..DirectusConfig::default()
+        };
+        let tries = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&tries);
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                held.push(stream);
+            }
+        });
+        let upstream = Arc::new(Upstream::new(&config.validate().unwrap()).unwrap());
+        let mode = FoundMode::default();
+        {
+            let mut given_up = pin!(mode.get(&upstream));
+            assert!(given_up.as_mut().now_or_never().is_none());
+            while tries.load(Ordering::Relaxed) == 0 {
+                assert!(given_up.as_mut().now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(mode.get(&upstream).await, Err(OpenError::Timeout));
+        assert_eq!(mode.get(&upstream).await, Err(OpenError::Timeout), "a failure stands for its moment");
+        assert_eq!(tries.load(Ordering::Relaxed), 1, "it was tried anew");
+    }
 }

@@ -29,8 +29,10 @@ use super::{
 use crate::protocol::Secret;
 
 /// The request headers that go on. Everything else stays here: cookies, tokens, hop-by-hop and whatever comes next.
-const PASSED_ON: [HeaderName; 11] = [
+const PASSED_ON: [HeaderName; 12] = [
     header::ACCEPT,
+    // Answers come back as they are: what compresses them, and for whom, is between Directus's side and the browser.
+    header::ACCEPT_ENCODING,
     header::ACCEPT_LANGUAGE,
     header::CACHE_CONTROL,
     header::CONTENT_LENGTH,

@@ -31,6 +31,15 @@ pub(super) struct Caller {
     pub(super) headers: HeaderMap,
 }
 
+impl Caller {
+    /// The headers that are text, as pairs.
+    pub(super) fn into_pairs(self) -> Vec<(String, String)> {
+        let pairs =
+            self.headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+        pairs.collect()
+    }
+}
+
 /// Where Directus is and how to reach it.
 #[derive(Debug)]
 pub(super) struct Upstream {

@@ -21,7 +21,7 @@ use gloo_net::{
 use gloo_timers::future::TimeoutFuture;
 use send_wrapper::SendWrapper;
 use wasm_bindgen::JsValue;
-use web_sys::{AbortController, AbortSignal, RequestCredentials, VisibilityState};
+use web_sys::{AbortController, AbortSignal, RequestCache, RequestCredentials, VisibilityState};
 
 use super::{
     HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, refused_upgrade, retry_after, unreachable_error,
@@ -71,10 +71,15 @@ async fn fetch(request: HttpRequest, abort: Option<AbortSignal>) -> Result<HttpR
     let unusable = |_| Error::usage("the browser does not accept this request");
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_| Error::usage(format!("`{}` is no HTTP method", request.method)))?;
-    let builder = RequestBuilder::new(&request.url)
+    let mut builder = RequestBuilder::new(&request.url)
         .method(method)
         .credentials(RequestCredentials::SameOrigin)
+        // With its own cache on, Directus lets answers be kept for minutes: a read after an event must not be one of them.
+        .cache(RequestCache::NoStore)
         .abort_signal(abort.as_ref());
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
     let request = match request.body {
         Some(body) => builder.header("content-type", "application/json").body(body).map_err(unusable)?,
         None => builder.build().map_err(unusable)?,
@@ -103,6 +108,7 @@ impl Socket {
         let probe = HttpRequest {
             method: "GET",
             url: target.url,
+            headers: Vec::new(),
             body: None,
             credentials: target.credentials,
             timeout: Duration::from_secs(10),

@@ -41,6 +41,7 @@ pub(crate) enum Credentials {
 pub(crate) struct HttpRequest {
     pub(crate) method: &'static str,
     pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) timeout: Duration,

@@ -83,6 +83,9 @@ impl HttpClient {
                     builder = builder.header(header::COOKIE, format!("{name}={}", value.expose()));
                 }
             }
+            for (name, value) in &request.headers {
+                builder = builder.header(name, value);
+            }
             if let Some(body) = request.body {
                 builder = builder.header(header::CONTENT_TYPE, "application/json").body(body);
             }

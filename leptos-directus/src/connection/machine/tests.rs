@@ -251,7 +251,7 @@ fn a_socket_that_hangs_while_opening_is_given_up() {
     let mut page = Page::new();
     page.subscribe("posts");
     page.opening();
-    let outputs = page.wait(10 * SECOND);
+    let outputs = page.wait(15 * SECOND);
     assert!(outputs.contains(&Output::Close));
     assert_eq!(statuses(&outputs)[0], "reconnecting");
 }
@@ -391,6 +391,20 @@ fn an_error_without_a_uid_finds_its_subscription_once_the_others_are_answered() 
 }
 
 #[test]
+fn an_error_for_a_subscription_that_has_ended_is_nobodys() {
+    let mut page = Page::new();
+    let gone = page.subscribe("secrets");
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("secrets#1");
+    page.machine.unsubscribe(page.now, gone);
+    page.outputs();
+    assert_eq!(events(&page.frame(&forbidden(Some("secrets#1")))), [] as [&str; 0], "`posts` is still pending");
+    assert_eq!(events(&page.acknowledge("posts#2")), ["acknowledged"]);
+    assert_eq!(events(&page.frame(&forbidden(Some("secrets#1")))), [] as [&str; 0], "`posts` is alive");
+}
+
+#[test]
 fn frames_that_exceeded_the_rate_limit_are_sent_again() {
     let mut page = Page::new();
     page.subscribe("posts");
@@ -415,6 +429,86 @@ fn a_hundred_subscriptions_keep_below_the_rate_limit() {
         assert!((1..=24).contains(&more), "{more} in one second");
         total += more;
     }
+}
+
+/// The uids of the `unsubscribe` frames among these.
+fn unsubscribed(outputs: &[Output]) -> Vec<String> {
+    sent(outputs).into_iter().filter(|frame| frame["type"] == "unsubscribe").map(|frame| uid(&frame)).collect()
+}
+
+fn hurry() -> serde_json::Value {
+    let error = json!({ "code": "REQUESTS_EXCEEDED", "message": "Too many messages, retry after 1999ms." });
+    json!({ "type": "server", "status": "error", "error": error })
+}
+
+#[test]
+fn a_crowd_of_goodbyes_keeps_below_the_rate_limit() {
+    let mut page = Page::new();
+    let rate = ConnectionConfig::default().subscribes_per_second as usize;
+    let mut ids = Vec::new();
+    for round in 0..2 {
+        ids.extend((0..rate).map(|_| page.subscribe("posts")));
+        if round == 0 {
+            page.open();
+        }
+        page.outputs();
+        for number in 1..=rate {
+            page.acknowledge(&format!("posts#{}", round * rate + number));
+        }
+        page.wait(SECOND);
+    }
+    for id in ids {
+        page.machine.unsubscribe(page.now, id);
+    }
+    let mut told = unsubscribed(&page.outputs());
+    assert_eq!(told.len(), rate);
+    told.extend(unsubscribed(&page.wait(SECOND)));
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 2 * rate, "all are told, and each once");
+}
+
+#[test]
+fn a_goodbye_that_was_dropped_is_said_again_until_it_is_answered() {
+    let mut page = Page::new();
+    page.machine.connect(page.now);
+    let id = page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    page.machine.unsubscribe(page.now, id);
+    assert_eq!(unsubscribed(&page.outputs()), ["posts#1"]);
+    page.frame(&hurry());
+    assert_eq!(unsubscribed(&page.wait(3 * SECOND)), ["posts#1"]);
+    page.frame(&json!({ "type": "subscription", "event": "unsubscribe", "uid": "posts#1" }));
+    page.frame(&hurry());
+    assert_eq!(unsubscribed(&page.wait(3 * SECOND)), [] as [&str; 0]);
+}
+
+#[test]
+fn a_subscription_that_left_before_its_answer_does_not_end_the_link() {
+    let mut page = Page::new();
+    page.machine.connect(page.now);
+    let id = page.subscribe("posts");
+    page.open();
+    page.machine.unsubscribe(page.now, id);
+    // Its `subscribe` was dropped: no acknowledgement will ever come.
+    page.frame(&hurry());
+    let mut outputs = Vec::new();
+    for _ in 0..4 {
+        outputs.extend(page.wait(4 * SECOND));
+        page.frame(&json!({ "type": "pong" }));
+    }
+    assert!(!outputs.contains(&Output::Close), "the link was torn down");
+    assert_eq!(unsubscribed(&outputs), ["posts#1"]);
+    // And should it come all the same, it is ended.
+    let mut page = Page::new();
+    page.machine.connect(page.now);
+    let id = page.subscribe("posts");
+    page.open();
+    page.machine.unsubscribe(page.now, id);
+    page.frame(&hurry());
+    page.wait(3 * SECOND);
+    assert_eq!(unsubscribed(&page.acknowledge("posts#1")), ["posts#1"]);
 }
 
 #[test]

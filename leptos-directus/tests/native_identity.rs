@@ -1,0 +1,161 @@
+//! Who the visitor is, without a browser: what is said when Directus answers in part, late, or not yet.
+#![cfg(feature = "native")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use any_spawner::Executor;
+use futures::{FutureExt, StreamExt};
+use leptos::prelude::*;
+use leptos_directus::{
+    ConnectionStatus, Directus, NativeOptions, Query, UseDirectusAuthReturn, engine::Counts, use_directus_auth,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// As much of Directus as a login needs.
+#[derive(Default)]
+struct Cms {
+    /// Whether it says who somebody is; else it has a problem.
+    knows_who: AtomicBool,
+    asked_who: AtomicUsize,
+    sockets: AtomicUsize,
+}
+
+impl Cms {
+    async fn start() -> (Arc<Self>, String) {
+        let cms = Arc::new(Self::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = Arc::clone(&cms);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Arc::clone(&serving).serve(stream));
+            }
+        });
+        (cms, url)
+    }
+
+    async fn serve(self: Arc<Self>, mut stream: TcpStream) {
+        let mut head = vec![0; 4_096];
+        let length = stream.peek(&mut head).await.unwrap_or(0);
+        let head = String::from_utf8_lossy(&head[..length]).into_owned();
+        if head.starts_with("GET /websocket") {
+            let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+            self.sockets.fetch_add(1, Ordering::Relaxed);
+            while let Some(Ok(_)) = socket.next().await {}
+            return;
+        }
+        let mut request = vec![0; 4_096];
+        let _ = stream.read(&mut request).await;
+        let (status, body) = if head.starts_with("POST /auth/login") {
+            ("200 OK", r#"{"data":{"expires":900000}}"#)
+        } else {
+            self.asked_who.fetch_add(1, Ordering::Relaxed);
+            if self.knows_who.load(Ordering::Relaxed) {
+                ("200 OK", r#"{"data":{"id":"ada"}}"#)
+            } else {
+                ("503 Service Unavailable", r#"{"errors":[]}"#)
+            }
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let poll = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(5));
+        while !is_so() {
+            interval.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), poll).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+fn page(url: &str) -> (Owner, Directus, UseDirectusAuthReturn) {
+    // Whoever comes second finds the executor there.
+    let _ = Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    let directus = Directus::native(NativeOptions::new(url).linger(Duration::from_millis(20)));
+    directus.provide();
+    (owner, directus, use_directus_auth())
+}
+
+fn is_ada(auth: UseDirectusAuthReturn) -> bool {
+    auth.user().get_untracked().is_some_and(|user| user.id == "ada")
+}
+
+#[tokio::test]
+async fn who_the_visitor_is_heals_by_itself() {
+    let (cms, url) = Cms::start().await;
+    let (_owner, _, auth) = page(&url);
+    until("the question", || cms.asked_who.load(Ordering::Relaxed) > 0).await;
+    assert_eq!(auth.user().get_untracked(), None);
+    cms.knows_who.store(true, Ordering::Relaxed);
+    until("the answer", || is_ada(auth)).await;
+}
+
+#[tokio::test]
+async fn all_hooks_of_a_page_ask_once() {
+    let (cms, url) = Cms::start().await;
+    cms.knows_who.store(true, Ordering::Relaxed);
+    let (owner, directus, auth) = page(&url);
+    let second = owner.child().with(use_directus_auth);
+    until("the answer", || is_ada(auth) && is_ada(second)).await;
+    assert_eq!(cms.asked_who.load(Ordering::Relaxed), 1);
+    // Nor does one that comes later: a question of our own is the second.
+    let third = owner.child().with(use_directus_auth);
+    assert!(is_ada(third));
+    directus.items::<Value>("directus_users").read_one("me", Query::new()).await.unwrap();
+    assert_eq!(cms.asked_who.load(Ordering::Relaxed), 2);
+    assert_eq!(directus.counts().await, Counts::default(), "who somebody is needs no socket");
+}
+
+#[tokio::test]
+async fn a_login_that_worked_reopens_the_socket_whatever_follows() {
+    let (cms, url) = Cms::start().await;
+    let (_owner, directus, auth) = page(&url);
+    directus.connect();
+    until("the first socket", || cms.sockets.load(Ordering::Relaxed) == 1).await;
+    let error = auth.login("ada@example.com", "secret").await.unwrap_err();
+    assert_eq!(error.status(), Some(503), "{error}");
+    assert!(!auth.pending().get_untracked());
+    until("a socket with the new cookie", || cms.sockets.load(Ordering::Relaxed) == 2).await;
+    cms.knows_who.store(true, Ordering::Relaxed);
+    until("the name", || is_ada(auth)).await;
+}
+
+#[tokio::test]
+async fn how_long_it_is_until_the_next_try_is_counted_from_now() {
+    // A port at which nobody listens.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (_owner, directus, _) = page(&url);
+    assert_eq!(directus.retry_in(), None);
+    directus.connect();
+    until("a wait that has begun to pass", || {
+        let told = match directus.status().get_untracked() {
+            ConnectionStatus::Reconnecting { retry_in, .. } => retry_in,
+            _ => return false,
+        };
+        untrack(|| directus.retry_in()).is_some_and(|left| left < told)
+    })
+    .await;
+    directus.disconnect();
+    until("the end of all tries", || untrack(|| directus.retry_in()).is_none()).await;
+    assert!(directus.counts().now_or_never().is_none_or(|counts| counts.sockets == 0));
+}
