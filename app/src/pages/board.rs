@@ -76,7 +76,8 @@ impl Desk {
             let moved = self.directus.items::<Card>("posts").update(key.key().clone(), &Move { status: to }).await;
             match moved {
                 Ok(card) => {
-                    self.said.try_set(format!("“{}” is in {} now.", card.headline(), to.title()));
+                    let post = card.map_or_else(|| "The post".to_owned(), |card| format!("“{}”", card.headline()));
+                    self.said.try_set(format!("{post} is in {} now.", to.title()));
                 }
                 Err(error) => {
                     let mend =

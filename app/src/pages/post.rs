@@ -127,9 +127,11 @@ fn CommentForm(post: Memo<i64>) -> impl IntoView {
             let sent = directus.items::<Comment>("comments").create(&comment).await;
             // The page may have been left meanwhile: then there is nobody to tell.
             match sent {
-                Ok(_) => {
+                Ok(comment) => {
                     text.try_set(String::new());
-                    outcome.try_set(Ok("Your comment is there."));
+                    // Where the visitor may not read it: somebody looks at it first.
+                    let is_shown = comment.is_some();
+                    outcome.try_set(Ok(if is_shown { "Your comment is there." } else { "Thank you: it was sent." }));
                 }
                 Err(error) => {
                     outcome.try_set(Err(format!("Your comment was not sent: {error}.")));
