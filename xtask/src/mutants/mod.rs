@@ -49,18 +49,28 @@ enum End {
     Stopped,
 }
 
-/// Runs the tests over each fault that was asked for.
+/// Lists the faults, or runs the tests over each that was asked for.
 ///
 /// # Errors
-/// If the tests fail without any fault, if the text of a fault is no longer in the sources, and if one does not compile.
+/// As [`judge_all`].
 pub(crate) fn mutants(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    let chosen = choose(&options.names)?;
     if options.list {
-        for fault in chosen {
+        for fault in choose(&options.names)? {
             println!("{:<44} {:<24} {}", fault.name, fault.file, fault.why);
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let (passed, failed) = judge_all(workspace, &options.names)?;
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How many faults were found, and how many were not; a table says by what.
+///
+/// # Errors
+/// If the tests fail without any fault, if the text of a fault is no longer in the sources, and if one does not compile.
+pub(crate) fn judge_all(workspace: &Workspace, names: &[String]) -> Result<(usize, usize)> {
+    let chosen = choose(names)?;
     let copy = Copy::make(workspace)?;
     eprintln!("the tests without a fault, and what they need (in {})", copy.folder.display());
     copy.build()?;
@@ -83,8 +93,7 @@ pub(crate) fn mutants(workspace: &Workspace, options: &Options) -> Result<ExitCo
         println!("{:<44} {:<24} {}", fault.name, fault.file, describe(*found));
     }
     let failed = rows.iter().filter(|(_, found)| *found == Found::Not).count();
-    println!("{} passed, {failed} failed", rows.len() - failed);
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((rows.len() - failed, failed))
 }
 
 fn describe(found: Found) -> &'static str {

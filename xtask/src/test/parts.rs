@@ -43,7 +43,18 @@ pub(super) const PARTS: &[Part] = &[
         long: false,
         run: e2e,
     },
+    Part {
+        name: "mutants",
+        about: "deliberate faults of the engine, each of which the tests must find",
+        long: true,
+        run: mutants,
+    },
 ];
+
+fn mutants(run: &mut Run<'_>) -> Result<Counts> {
+    let (passed, failed) = crate::mutants::judge_all(run.workspace, &[])?;
+    Ok(Counts { passed: passed as u64, failed: failed as u64, skipped: 0 })
+}
 
 fn cargo(run: &Run<'_>, arguments: &[&str]) -> Command {
     let mut cargo = run.workspace.cargo();
