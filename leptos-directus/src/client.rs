@@ -398,7 +398,9 @@ impl Driver {
     fn command(&mut self, now: Millis, command: Command) {
         match command {
             Command::Attach { id, request, sink } => {
-                let request = *request;
+                let mut request = *request;
+                // Not before: what is shared goes by the configuration, and no two pages should try again in one instant.
+                request.spec.config.seed = transport::seed();
                 let reader = Reader {
                     collection: request.spec.collection.clone(),
                     key_field: request.spec.config.key_field.clone(),

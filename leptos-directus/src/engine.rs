@@ -187,7 +187,8 @@ impl Engine {
                 groups.push(key);
             }
         }
-        let live = LiveQuery::new(spec.config, initial, now);
+        let mut live = LiveQuery::new(spec.config, initial, now);
+        tell(self.machine.status(), &mut live, now);
         for key in &groups {
             if !self.groups.contains_key(key) {
                 let mut place = 0;
@@ -298,7 +299,7 @@ impl Engine {
     pub fn identity_changed(&mut self, now: Millis) {
         self.machine.reopen(now);
         for member in self.queries.values_mut() {
-            member.live.invalidate(now);
+            member.live.change_identity(now);
         }
         self.settle(now);
     }
@@ -369,7 +370,12 @@ impl Engine {
                 connection::Output::Open(socket) => self.outputs.push_back(Output::Open(socket)),
                 connection::Output::Close => self.outputs.push_back(Output::Close),
                 connection::Output::Send(message) => self.outputs.push_back(Output::Send(message)),
-                connection::Output::Status(status) => self.outputs.push_back(Output::Status(status)),
+                connection::Output::Status(status) => {
+                    for member in self.queries.values_mut() {
+                        tell(&status, &mut member.live, now);
+                    }
+                    self.outputs.push_back(Output::Status(status));
+                }
                 connection::Output::IdentityInDoubt => {
                     self.outputs.push_back(Output::IdentityInDoubt);
                     for member in self.queries.values_mut() {
@@ -448,5 +454,15 @@ impl Engine {
             }
         }
         member.live.feed(now, feed);
+    }
+}
+
+/// Lets a query know what the state of the connection means for its rows.
+fn tell(status: &ConnectionStatus, live: &mut LiveQuery, now: Millis) {
+    if matches!(
+        status,
+        ConnectionStatus::Reconnecting { .. } | ConnectionStatus::NeedsAuth { .. } | ConnectionStatus::Closed
+    ) {
+        live.unfed(now);
     }
 }

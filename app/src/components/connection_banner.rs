@@ -49,7 +49,7 @@ pub fn ConnectionBanner() -> impl IntoView {
                                 <div class="banner__box width">
                                     <p>
                                         <b>"Connection closed. "</b>
-                                        "The page shows what it had."
+                                        "Changes come by half-minutes now."
                                     </p>
                                     <button class="button button--small" on:click=move |_| directus.connect()>
                                         "Connect"

@@ -233,6 +233,12 @@ impl Machine {
         self.outputs.pop_front()
     }
 
+    /// The state that was told last.
+    #[must_use]
+    pub fn status(&self) -> &ConnectionStatus {
+        &self.status
+    }
+
     /// Whether the socket is open.
     #[must_use]
     pub fn is_open(&self) -> bool {

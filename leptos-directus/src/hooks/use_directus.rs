@@ -296,7 +296,8 @@ impl Directus {
         }
     }
 
-    /// Closes the socket for all hooks of the page, until [`connect`](Self::connect). Lists keep their last rows.
+    /// Closes the socket for all hooks of the page, until [`connect`](Self::connect). Lists keep
+    /// their last rows and are read at intervals, as wherever there is no socket; pausing a list ends that, too.
     pub fn disconnect(self) {
         if let Some(client) = self.core().client() {
             client.disconnect();

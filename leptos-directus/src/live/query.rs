@@ -172,6 +172,8 @@ pub struct LiveQuery {
     backoff: Backoff,
     error: Option<Error>,
     refused: bool,
+    /// The rows on the screen are those of another visitor: they do not outlast a read that fails.
+    of_another: bool,
     told: (LiveStatus, Option<Error>),
     outputs: VecDeque<Output>,
 }
@@ -208,6 +210,7 @@ impl LiveQuery {
             backoff,
             error: None,
             refused: false,
+            of_another: false,
             told: (LiveStatus::Loading, None),
             outputs: VecDeque::new(),
         };
@@ -240,7 +243,7 @@ impl LiveQuery {
             LiveStatus::Loading
         } else {
             match self.feed {
-                Feed::Up if self.caught_up => LiveStatus::Live,
+                Feed::Up if self.caught_up && self.error.is_none() => LiveStatus::Live,
                 Feed::Down | Feed::Partial if self.polled => LiveStatus::Polling,
                 _ => LiveStatus::Stale,
             }
@@ -360,7 +363,21 @@ impl LiveQuery {
         self.settle(now);
     }
 
-    /// Who the visitor is has changed: what is on its way is no longer for them.
+    /// Announcements will not come up soon: the socket was refused, lost or closed. Who has no rows yet reads them now.
+    pub fn unfed(&mut self, now: Millis) {
+        if !self.loaded && !self.refused && self.flight.is_none() && self.read_at.is_none() && self.error.is_none() {
+            self.refetch(now);
+        }
+    }
+
+    /// The visitor is another one. What is on its way is not for them, and the rows on the screen stay only until a read of
+    /// theirs comes back, whatever it says.
+    pub fn change_identity(&mut self, now: Millis) {
+        self.of_another = true;
+        self.invalidate(now);
+    }
+
+    /// Who the visitor is may have changed: what is on its way may no longer be for them.
     pub fn invalidate(&mut self, now: Millis) {
         self.flight = None;
         self.caught_up = false;
@@ -403,12 +420,19 @@ impl LiveQuery {
     }
 
     fn answered(&mut self) {
+        self.of_another = false;
         self.backoff.reset();
         self.retry_at = None;
         self.error = None;
     }
 
     fn failed(&mut self, now: Millis, error: Error, scope: ReadScope) {
+        if self.of_another {
+            self.of_another = false;
+            self.loaded = false;
+            self.show(Page { items: Vec::new(), meta: None });
+            self.sight = None;
+        }
         let wait = if error.is_refusal() {
             self.refused = true;
             self.loaded = true;

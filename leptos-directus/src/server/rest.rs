@@ -373,6 +373,8 @@ fn incoming(shared: &Shared, response: reqwest::Response, own: &OwnHost, is_sess
             Err(_) => Some((Err(std::io::Error::from(std::io::ErrorKind::TimedOut)), None)),
         }
     });
+    // A layer of the app, such as compression, may ask again after the end.
+    let body = body.fuse();
     let mut answer = Response::new(Body::from_stream(body));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
@@ -474,6 +476,17 @@ mod tests {
         assert!(!is_login("auth/logout"));
         assert!(!is_login("auth/refresh"));
         assert!(!is_login("items/auth/login"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_ended_may_be_asked_again() {
+        let server = DirectusServer::new(crate::server::DirectusConfig::default()).unwrap();
+        let own = server.0.own_host(&HeaderMap::new());
+        let answer = reqwest::Response::from(http::Response::new("{}"));
+        let mut body = incoming(&server.0, answer, &own, false).into_body().into_data_stream();
+        assert_eq!(body.next().await.unwrap().unwrap(), "{}");
+        assert!(body.next().await.is_none());
+        assert!(body.next().await.is_none(), "it ends again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -238,5 +238,65 @@ fn a_partly_refused_feed_is_polled() {
     assert_eq!(reads(&mut query).len(), 1);
 }
 
+fn failure() -> Error {
+    Error::answer(503, "SERVICE_UNAVAILABLE", "Under pressure.".to_owned())
+}
+
+#[test]
+fn a_list_whose_reads_fail_is_not_called_live() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let first = read(&mut query);
+    query.reply(NOW, first, Ok(rows(&[1, 2])));
+    query.hint(NOW, &[key(1)]);
+    let second = read(&mut query);
+    assert_eq!(query.status(), LiveStatus::Live);
+    query.reply(NOW, second, Err(failure()));
+    assert_eq!((query.status(), shown(&query)), (LiveStatus::Stale, vec![1, 2]));
+    query.tick(query.deadline().unwrap());
+    let third = read(&mut query);
+    query.reply(NOW, third, Ok(rows(&[1, 2])));
+    assert_eq!(query.status(), LiveStatus::Live);
+}
+
+#[test]
+fn without_rows_and_without_hope_of_a_socket_it_is_read_at_once_and_once() {
+    let mut query = query();
+    query.unfed(NOW);
+    let number = read(&mut query);
+    query.unfed(NOW);
+    query.reply(NOW, number, Ok(rows(&[1])));
+    query.unfed(NOW);
+    assert_eq!(reads(&mut query), []);
+    let mut hydrated = hydrated();
+    hydrated.unfed(NOW);
+    assert_eq!(reads(&mut hydrated), [], "the rows of the HTML are enough");
+}
+
+#[test]
+fn rows_of_another_visitor_do_not_outlast_a_read_that_fails() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let first = read(&mut query);
+    query.reply(NOW, first, Ok(rows(&[1, 2])));
+    query.change_identity(NOW);
+    assert_eq!(shown(&query), [1, 2], "no blank while the answer is on its way");
+    let second = read(&mut query);
+    query.reply(NOW, second, Err(failure()));
+    assert_eq!((query.status(), shown(&query)), (LiveStatus::Loading, vec![]));
+}
+
+#[test]
+fn a_doubt_about_the_visitor_keeps_the_rows_through_a_read_that_fails() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let first = read(&mut query);
+    query.reply(NOW, first, Ok(rows(&[1, 2])));
+    query.invalidate(NOW);
+    let second = read(&mut query);
+    query.reply(NOW, second, Err(failure()));
+    assert_eq!(shown(&query), [1, 2]);
+}
+
 /// Windows of some size, of which only the rows in doubt are read.
 mod keys;
