@@ -1,7 +1,8 @@
 //! Realtime hooks for Leptos over [Directus](https://directus.io), and the axum proxy that carries them.
 //!
 //! A live list always equals what a REST read of the same query would return now: through missed events, reconnects,
-//! restarts, rows that leave a filter, batches and permission changes; and one changed row costs one changed DOM node.
+//! restarts, rows that leave a filter and batches; and one changed row costs one changed DOM node. What Directus does not
+//! announce, such as a change of permissions, is seen at the interval that `revalidate_every` sets.
 //!
 //! ```
 //! use leptos::prelude::*;
