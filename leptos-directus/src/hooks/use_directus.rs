@@ -73,8 +73,9 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
 }
 
-/// Whether a socket that opens may be somebody else's than the page thinks: each one but a first that opened at once. While
-/// there was none, the session may have ended, or have begun in another tab.
+/// Whether a socket that opens may be somebody else's than the page thinks: where there was none for a while, the session may
+/// have ended meanwhile, or have begun in another tab. A first one that opens at once is the one of the visitor whom the server
+/// saw, and one that replaces another at once is that of a login or logout of our own.
 #[derive(Default)]
 struct Reopened {
     is_in_doubt: bool,
@@ -83,12 +84,12 @@ struct Reopened {
 impl Reopened {
     fn notices(&mut self, status: &ConnectionStatus) -> bool {
         match status {
-            ConnectionStatus::Connected => std::mem::replace(&mut self.is_in_doubt, true),
-            ConnectionStatus::Reconnecting { .. } | ConnectionStatus::NeedsAuth { .. } => {
+            ConnectionStatus::Connected => std::mem::take(&mut self.is_in_doubt),
+            ConnectionStatus::Connecting { .. } => false,
+            _ => {
                 self.is_in_doubt = true;
                 false
             }
-            _ => false,
         }
     }
 }
@@ -392,6 +393,11 @@ mod tests {
         assert!(!page.notices(&ConnectionStatus::Connected), "the server has just said who it is");
         assert!(!page.notices(&lost()));
         assert!(page.notices(&ConnectionStatus::Connected));
+        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
+        assert!(!page.notices(&ConnectionStatus::Connected), "its own login or logout");
+        assert!(!page.notices(&ConnectionStatus::Idle));
+        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
+        assert!(page.notices(&ConnectionStatus::Connected), "there was no socket for a while");
         let mut page = Reopened::default();
         assert!(!page.notices(&lost()));
         assert!(page.notices(&ConnectionStatus::Connected), "Directus was down while the page was rendered");
