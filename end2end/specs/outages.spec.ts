@@ -55,6 +55,8 @@ test("offline and back: what was missed is there", async ({ page, context, direc
   await page.goto("/");
   await settled(page);
   await context.setOffline(true);
+  // Noticed by the page, not only by the browser: the socket looks open for long.
+  await expect(badge(page)).toContainText("Reconnecting");
   const missed = await directus.createPost();
   await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
   await expect(stories(page)).toBeVisible();
