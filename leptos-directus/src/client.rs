@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Where rows and states of a live query go.
-pub(crate) type LiveSink = Box<dyn FnMut(live::Output) + Send>;
+pub(crate) type LiveSink = Box<dyn FnMut(News) + Send>;
 /// Where the events of a stream go.
 pub(crate) type StreamSink = Box<dyn FnMut(Notice) + Send>;
 /// Who is told of the connection's state.
@@ -45,6 +45,14 @@ pub(crate) type StatusSink = Box<dyn FnMut(ClientEvent) + Send>;
 pub(crate) enum ClientEvent {
     Status(ConnectionStatus),
     IdentityInDoubt,
+}
+
+/// What a live query's view is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum News {
+    Live(live::Output),
+    /// A read has come back, and what it changed was told.
+    Read,
 }
 
 /// What a live query reads.
@@ -140,6 +148,7 @@ impl Client {
                 status: dormant.status,
                 queries: HashMap::new(),
                 streams: HashMap::new(),
+                after: Vec::new(),
             };
             transport::spawn(driver.run(dormant.commands));
         }
@@ -262,6 +271,8 @@ struct Reader {
     collection: String,
     query: Query,
     sink: LiveSink,
+    /// The read that was sent last: only its reply counts.
+    sent: Option<ReadId>,
 }
 
 struct Driver {
@@ -272,6 +283,8 @@ struct Driver {
     status: StatusSink,
     queries: HashMap<QueryId, Reader>,
     streams: HashMap<StreamId, StreamSink>,
+    /// To be told after what the engine has to say.
+    after: Vec<(QueryId, News)>,
 }
 
 async fn read(
@@ -321,14 +334,15 @@ impl Driver {
                     Output::Status(status) => (self.status)(ClientEvent::Status(status)),
                     Output::IdentityInDoubt => (self.status)(ClientEvent::IdentityInDoubt),
                     Output::Read(id, number) => {
-                        if let Some(reader) = self.queries.get(&id) {
+                        if let Some(reader) = self.queries.get_mut(&id) {
+                            reader.sent = Some(number);
                             let (collection, query) = (reader.collection.clone(), reader.query.clone());
                             reads.push(read(self.rest.clone(), id, number, collection, query));
                         }
                     }
                     Output::Live(id, output) => {
                         if let Some(reader) = self.queries.get_mut(&id) {
-                            (reader.sink)(output);
+                            (reader.sink)(News::Live(output));
                         }
                     }
                     Output::Expired(id) => self.expired(id),
@@ -337,6 +351,11 @@ impl Driver {
                             sink(event);
                         }
                     }
+                }
+            }
+            for (id, news) in std::mem::take(&mut self.after) {
+                if let Some(reader) = self.queries.get_mut(&id) {
+                    (reader.sink)(news);
                 }
             }
             let pause = self.engine.deadline().map(|at| at.saturating_sub(transport::now()));
@@ -379,18 +398,27 @@ impl Driver {
                         Err(error) => self.engine.refused(now, socket_number, &error),
                     }
                 }
-                Happened::Reply((id, read, result)) => self.engine.reply(now, id, read, result),
+                Happened::Reply((id, read, result)) => self.reply(now, id, read, result),
                 Happened::Wake(wake) => self.engine.wake(now, wake),
                 Happened::Tick => self.engine.tick(now),
             }
         }
     }
 
+    fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
+        let is_current = self.queries.get(&id).is_some_and(|reader| reader.sent == Some(read));
+        if is_current && result.as_ref().err().is_none_or(Error::is_refusal) {
+            self.after.push((id, News::Read));
+        }
+        self.engine.reply(now, id, read, result);
+    }
+
     fn command(&mut self, now: Millis, command: Command) {
         match command {
             Command::Attach { id, request, sink } => {
                 let request = *request;
-                let reader = Reader { collection: request.spec.collection.clone(), query: request.query, sink };
+                let reader =
+                    Reader { collection: request.spec.collection.clone(), query: request.query, sink, sent: None };
                 self.queries.insert(id, reader);
                 self.engine.attach(now, id, request.spec, request.initial);
             }

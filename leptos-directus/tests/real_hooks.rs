@@ -8,13 +8,13 @@ use futures::StreamExt;
 use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, Filter, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
-    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_realtime_collection,
-    use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
+    UseRealtimeCollectionOptions, connection::ConnectionConfig, engine::Counts, protocol::EventKind, use_directus,
+    use_realtime_collection, use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, MutexGuard};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -175,6 +175,109 @@ async fn going_back_within_the_linger_costs_nothing() {
     shows("the rows of the list that lingered", posts.items(), &["one"]).await;
     let counts = directus.counts().await;
     assert_eq!((counts.queries, counts.subscriptions), (1, 3), "{counts:?}");
+}
+
+#[test]
+fn the_linger_is_five_seconds_unless_told_otherwise() {
+    assert_eq!(ConnectionConfig::default().linger, Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn equal_queries_are_one_whatever_the_order_in_which_they_were_written() {
+    let page = Page::open().await;
+    page.create("one", "x").await;
+    let queries = [
+        r#"{"fields":["title","status"],"filter":{"status":{"_eq":"x","_nnull":true},"views":{"_null":true}},"limit":5}"#,
+        r#"{"limit":5,"filter":{"views":{"_null":true},"status":{"_nnull":true,"_eq":"x"}},"fields":"status,title"}"#,
+    ];
+    let lists = queries.map(|query| use_realtime_collection::<Post>(&page.posts, Query::from_json(query).unwrap()));
+    for list in lists {
+        shows("the rows", list.items(), &["one"]).await;
+    }
+    let counts = page.directus.counts().await;
+    assert_eq!((counts.queries, counts.subscriptions), (1, 3), "{counts:?}");
+    let other = use_realtime_collection::<Post>(&page.posts, Query::new().limit(6));
+    shows("another query's rows", other.items(), &["one"]).await;
+    assert_eq!(page.directus.counts().await.queries, 2);
+}
+
+#[tokio::test]
+async fn who_asked_for_the_key_gets_it_beside_somebody_who_did_not() {
+    let page = Page::open().await;
+    let id = page.create("one", "x").await;
+    let without = use_realtime_collection::<Value>(&page.posts, Query::new().fields(["title"]));
+    let with = use_realtime_collection::<Value>(&page.posts, Query::new().fields(["id", "title"]));
+    for (list, row) in [(without, json!({ "title": "one" })), (with, json!({ "id": id, "title": "one" }))] {
+        eventually("the row", async || match list.items().get_untracked() {
+            rows if rows == [row.clone()] => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_for_an_older_query_is_never_shown() {
+    let page = Page::open().await;
+    page.create("one", "draft").await;
+    page.create("two", "published").await;
+    let status = RwSignal::new("draft");
+    let query = move || Query::new().filter(Filter::field("status").eq(status.get()));
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    shows("the first rows", posts.items(), &["one"]).await;
+    let seen = StoredValue::new(Vec::<Vec<Post>>::new());
+    let items = posts.items();
+    Effect::new_isomorphic(move |_| {
+        let items = items.get();
+        seen.update_value(|seen| seen.push(items));
+    });
+    status.set("published");
+    eventually("the other query to be read", async || match page.directus.counts().await.queries {
+        2 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    status.set("draft");
+    eventually("the other query to end after its linger", async || match page.directus.counts().await.queries {
+        1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    // Its answer has come by now, and so has whatever it would have shown: the next change is seen after it.
+    page.create("three", "draft").await;
+    shows("the rows of the query that is asked for", posts.items(), &["one", "three"]).await;
+    let was_shown = |title: &str| seen.get_value().iter().flatten().any(|post| post.title == title);
+    assert!(was_shown("one") && !was_shown("two"), "{:?}", seen.get_value());
+}
+
+#[tokio::test]
+async fn a_list_says_whether_it_is_stale_and_when_it_was_read() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let before = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+    assert_eq!(posts.last_synced().get_untracked(), None);
+    shows("the first rows", posts.items(), &["one"]).await;
+    eventually("the list to be true", async || match posts.is_stale().get_untracked() {
+        false => Ok(()),
+        stale => Err(stale),
+    })
+    .await;
+    let first = posts.last_synced().get_untracked().expect("a read has come back");
+    assert!(u128::from(first) >= before, "{first} {before}");
+    page.update(one, json!({ "title": "ONE" })).await;
+    shows("the change", posts.items(), &["ONE"]).await;
+    eventually("the next read", async || match posts.last_synced().get_untracked() {
+        Some(next) if next > first => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.directus.disconnect();
+    eventually("the doubt", async || match posts.is_stale().get_untracked() {
+        true => Ok(()),
+        stale => Err(stale),
+    })
+    .await;
 }
 
 #[tokio::test]

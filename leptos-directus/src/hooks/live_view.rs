@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::use_directus::{Core, Mode};
 use crate::{
-    client::{Client, Held, LiveRequest, LiveSink},
+    client::{Client, Held, LiveRequest, LiveSink, News},
     connection::ConnectionStatus,
     engine::QuerySpec,
     error::Error,
@@ -123,6 +123,8 @@ pub(crate) struct View<T> {
     pub(crate) status: ArcRwSignal<LiveStatus>,
     error: ArcRwSignal<Option<Error>>,
     unfit: ArcRwSignal<Option<Error>>,
+    /// When the last read came back.
+    synced: ArcRwSignal<Option<u64>>,
     pub(crate) meta: ArcRwSignal<Option<Value>>,
 }
 
@@ -144,6 +146,7 @@ impl<T: RowType> View<T> {
             status: ArcRwSignal::new(status),
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(None),
+            synced: ArcRwSignal::new(None),
             meta: ArcRwSignal::new(None),
         }
     }
@@ -173,7 +176,15 @@ impl<T: RowType> View<T> {
             status: ArcRwSignal::new(LiveStatus::Paused),
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(self.unfit.get_untracked()),
+            synced: ArcRwSignal::new(self.synced.get_untracked()),
             meta: ArcRwSignal::new(self.meta.get_untracked()),
+        }
+    }
+
+    fn news(&self, news: News) {
+        match news {
+            News::Live(output) => self.output(output),
+            News::Read => self.synced.set(Some(transport::unix_millis())),
         }
     }
 
@@ -303,7 +314,9 @@ impl Target {
         let asked = with_fields_of::<T>(query);
         let query = asked.for_reading(&config.key_field);
         let unasked_key = (query.fields.len() > asked.fields.len()).then(|| config.key_field.clone());
-        let name = format!("{collection}|{}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
+        // With the key that is hidden: who asked for it must not get the rows of somebody who did not.
+        let name =
+            format!("{collection}|{}|{unasked_key:?}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
         let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config: config.clone() };
         Self { spec, query, unasked_key, name }
     }
@@ -323,7 +336,7 @@ impl Target {
             let (view, initial) = first.unwrap_or_else(|| (Arc::new(View::new(self, LiveStatus::Loading)), None));
             let sink: LiveSink = Box::new({
                 let view = Arc::clone(&view);
-                move |output| view.output(output)
+                move |news| view.news(news)
             });
             (view, sink, LiveRequest { spec: self.spec.clone(), query: self.query.clone(), initial })
         })
@@ -542,6 +555,19 @@ impl<T: RowType> LiveView<T> {
         })
     }
 
+    pub(crate) fn is_stale(self) -> Signal<bool> {
+        Signal::derive(move || {
+            self.await_first();
+            self.shown().is_some_and(|view| {
+                matches!(view.status.get(), LiveStatus::Stale | LiveStatus::Polling | LiveStatus::Paused)
+            })
+        })
+    }
+
+    pub(crate) fn last_synced(self) -> Signal<Option<u64>> {
+        Signal::derive(move || self.shown()?.synced.get())
+    }
+
     pub(crate) fn connected(self) -> Signal<bool> {
         Signal::derive(move || {
             self.connection.try_get().is_some_and(|status| status.is_connected())
@@ -578,6 +604,7 @@ impl<T: RowType> View<T> {
             status: ArcRwSignal::new(LiveStatus::Refused),
             error: ArcRwSignal::new(Some(error)),
             unfit: ArcRwSignal::new(None),
+            synced: ArcRwSignal::new(None),
             meta: ArcRwSignal::new(None),
         }
     }

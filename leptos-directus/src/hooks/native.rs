@@ -18,7 +18,7 @@ use super::{
     use_realtime_collection::UseRealtimeCollectionOptions,
 };
 use crate::{
-    client::{Held, LiveRequest, LiveSink},
+    client::{Held, LiveRequest, LiveSink, News},
     connection::ConnectionConfig,
     error::Error,
     live::{LiveStatus, Output, RowChanges},
@@ -139,7 +139,10 @@ impl Directus {
             let sink: LiveSink = Box::new({
                 let board = Arc::clone(&board);
                 let mut mirror = Mirror { unasked_key, order: Vec::new(), rows: HashMap::new() };
-                move |output| board.output(&mut mirror, output)
+                move |news| match news {
+                    News::Live(output) => board.output(&mut mirror, output),
+                    News::Read => {}
+                }
             });
             let request = LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None };
             (board, sink, request)

@@ -143,6 +143,26 @@ impl<T: RowType> UseRealtimeItemReturn<T> {
         self.view.is_loading()
     }
 
+    /// Whether the row on the page may have changed since it was read: the status is [`LiveStatus::Stale`],
+    /// [`LiveStatus::Polling`] or [`LiveStatus::Paused`].
+    ///
+    /// # Server-side rendering
+    /// `true`, and so in the browser until the page is hydrated.
+    #[must_use]
+    pub fn is_stale(self) -> Signal<bool> {
+        self.view.is_stale()
+    }
+
+    /// When Directus last answered a read of the row: milliseconds since 1970 by the visitor's clock, as `Date.now()` gives
+    /// them. Says nothing of how true the row is meanwhile: a live row is not read again while nothing changes.
+    ///
+    /// # Server-side rendering
+    /// `None`, and so in the browser until the first read of its own: the server's clock is another one.
+    #[must_use]
+    pub fn last_synced(self) -> Signal<Option<u64>> {
+        self.view.last_synced()
+    }
+
     /// Makes the row live again after [`disconnect`](Self::disconnect).
     pub fn connect(self) {
         self.view.connect();

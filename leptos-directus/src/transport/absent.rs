@@ -65,6 +65,10 @@ pub(crate) fn now() -> Millis {
     0
 }
 
+pub(crate) fn unix_millis() -> u64 {
+    0
+}
+
 pub(crate) fn seed() -> u64 {
     0
 }

@@ -213,6 +213,14 @@ pub(crate) fn now() -> Millis {
     millis
 }
 
+/// Milliseconds since 1970, by the visitor's clock.
+pub(crate) fn unix_millis() -> u64 {
+    // A positive whole number, far below what would not fit.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
+    let millis = js_sys::Date::now() as u64;
+    millis
+}
+
 pub(crate) fn seed() -> u64 {
     js_sys::Math::random().to_bits()
 }

@@ -22,7 +22,7 @@ mod platform;
 mod platform;
 
 pub(crate) use platform::HttpClient;
-pub(crate) use platform::{Socket, WakeEvents, is_browser, now, seed, sleep, spawn};
+pub(crate) use platform::{Socket, WakeEvents, is_browser, now, seed, sleep, spawn, unix_millis};
 
 /// With what a request or a socket says who it is for.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     hash::BuildHasher,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures::{
@@ -231,6 +231,12 @@ pub(crate) fn is_browser() -> bool {
 pub(crate) fn now() -> Millis {
     static START: OnceLock<Instant> = OnceLock::new();
     Millis::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Milliseconds since 1970, by this machine's clock.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn seed() -> u64 {
