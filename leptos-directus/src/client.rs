@@ -18,6 +18,7 @@ use futures::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},
         oneshot,
     },
+    future::BoxFuture,
     select_biased,
     stream::FuturesUnordered,
 };
@@ -27,8 +28,10 @@ use crate::{
     connection::{ConnectionConfig, ConnectionStatus, Millis, Notice, SubscriptionSpec, Wake},
     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
     error::Error,
-    live::{self, ReadId},
-    protocol::{DirectusCodec, Query},
+    live::{
+        self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, RowKey, Who, WriteId,
+    },
+    protocol::{DirectusCodec, Key, Query},
     rest::{Page, Rest},
     transport::{self, Socket, SocketEvent, SocketTarget, WakeEvents},
 };
@@ -45,14 +48,20 @@ pub(crate) type StatusSink = Box<dyn FnMut(ClientEvent) + Send>;
 pub(crate) enum ClientEvent {
     Status(ConnectionStatus),
     IdentityInDoubt,
+    /// The writes that are not done yet.
+    Pending(Vec<PendingWrite>),
 }
 
 /// What a live query's view is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum News {
     Live(live::Output),
-    /// A read has come back, and what it changed was told.
-    Read,
+    /// Something became of a write to the collection.
+    Write(Box<Intent>, Progress),
+    /// A read has come back, and what it changed was told. It was sent when so many writes were done.
+    Read {
+        confirmed: u64,
+    },
 }
 
 /// What a live query reads.
@@ -61,6 +70,8 @@ pub(crate) struct LiveRequest {
     pub(crate) spec: QuerySpec,
     pub(crate) query: Query,
     pub(crate) initial: Option<Page<Value>>,
+    /// What lists share that are to show the same new rows; `None` where this page's writes are not to show.
+    pub(crate) origin: Option<String>,
 }
 
 enum Command {
@@ -73,10 +84,14 @@ enum Command {
     UnsubscribeAll,
     Connect,
     Disconnect,
-    IdentityChanged,
+    Write { intent: Box<Intent>, who: Option<Who>, answer: Answer },
+    IdentityChanged(Option<Who>),
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
 }
+
+/// Where the answer to a write goes.
+type Answer = oneshot::Sender<Result<Value, Error>>;
 
 /// A live query that is shared by everybody who asks for the same.
 struct Shared {
@@ -149,6 +164,9 @@ impl Client {
                 queries: HashMap::new(),
                 streams: HashMap::new(),
                 after: Vec::new(),
+                outbox: Outbox::new(OutboxConfig { seed: transport::seed(), ..OutboxConfig::default() }),
+                answers: HashMap::new(),
+                doing: FuturesUnordered::new(),
             };
             transport::spawn(driver.run(dormant.commands));
         }
@@ -214,8 +232,20 @@ impl Client {
         self.send(Command::Wake(Wake::Asked));
     }
 
-    pub(crate) fn identity_changed(&self) {
-        self.send(Command::IdentityChanged);
+    pub(crate) fn identity_changed(&self, who: Who) {
+        self.send(Command::IdentityChanged(Some(who)));
+    }
+
+    /// The number of a write to be made.
+    pub(crate) fn write_id(&self) -> WriteId {
+        WriteId(self.number())
+    }
+
+    /// Makes a write, now or when Directus can be reached; its answer, when there is one.
+    pub(crate) fn write(&self, intent: Intent, who: Option<Who>) -> oneshot::Receiver<Result<Value, Error>> {
+        let (answer, receiver) = oneshot::channel();
+        self.send(Command::Write { intent: Box::new(intent), who, answer });
+        receiver
     }
 
     pub(crate) async fn inspect(&self) -> Counts {
@@ -271,8 +301,23 @@ struct Reader {
     collection: String,
     query: Query,
     sink: LiveSink,
-    /// The read that was sent last: only its reply counts.
-    sent: Option<ReadId>,
+    /// The read that was sent last, as only its reply counts; and how many writes were done by then.
+    sent: Option<(ReadId, u64)>,
+    key_field: String,
+    only_key: Option<Key>,
+    origin: Option<String>,
+}
+
+impl Reader {
+    /// Whether a write may show in this list.
+    fn takes(&self, intent: &Intent) -> bool {
+        let is_create = matches!(intent.layer.change, Change::Create(_));
+        let is_other = |only: &Key| intent.layer.row.as_ref().is_some_and(|row| *row != RowKey::from(only));
+        self.collection == intent.collection
+            && self.key_field == intent.key_field
+            && self.origin.as_ref().is_some_and(|origin| !is_create || *origin == intent.origin)
+            && !self.only_key.as_ref().is_some_and(is_other)
+    }
 }
 
 struct Driver {
@@ -285,6 +330,16 @@ struct Driver {
     streams: HashMap<StreamId, StreamSink>,
     /// To be told after what the engine has to say.
     after: Vec<(QueryId, News)>,
+    outbox: Outbox,
+    answers: HashMap<WriteId, Answer>,
+    doing: FuturesUnordered<BoxFuture<'static, Done>>,
+}
+
+/// What came of something that the outbox wanted done.
+enum Done {
+    Written(WriteId, Result<Value, Error>),
+    Checked(WriteId, Result<Option<Value>, Error>),
+    Found(Result<Who, Error>),
 }
 
 async fn read(
@@ -314,6 +369,7 @@ impl Driver {
         let mut socket_number = 0;
         let mut opening = None;
         loop {
+            self.outbox_outputs();
             while let Some(output) = self.engine.next_output() {
                 match output {
                     Output::Open(number) => {
@@ -331,11 +387,15 @@ impl Driver {
                             socket.send(text);
                         }
                     }
-                    Output::Status(status) => (self.status)(ClientEvent::Status(status)),
-                    Output::IdentityInDoubt => (self.status)(ClientEvent::IdentityInDoubt),
+                    Output::Status(status) => self.connection(status),
+                    Output::IdentityInDoubt => {
+                        self.outbox.identity_changed(transport::now(), None);
+                        self.outbox_outputs();
+                        (self.status)(ClientEvent::IdentityInDoubt);
+                    }
                     Output::Read(id, number) => {
                         if let Some(reader) = self.queries.get_mut(&id) {
-                            reader.sent = Some(number);
+                            reader.sent = Some((number, self.outbox.confirmed()));
                             let (collection, query) = (reader.collection.clone(), reader.query.clone());
                             reads.push(read(self.rest.clone(), id, number, collection, query));
                         }
@@ -358,7 +418,11 @@ impl Driver {
                     (reader.sink)(news);
                 }
             }
-            let pause = self.engine.deadline().map(|at| at.saturating_sub(transport::now()));
+            let pause = [self.engine.deadline(), self.outbox.deadline()]
+                .into_iter()
+                .flatten()
+                .min()
+                .map(|at| at.saturating_sub(transport::now()));
             let happened = select_biased! {
                 command = commands.next() => match command {
                     Some(command) => Happened::Command(command),
@@ -367,6 +431,7 @@ impl Driver {
                 event = or_never(socket.as_mut().map(Socket::next)).fuse() => Happened::Socket(event),
                 opened = or_never(opening.as_mut()).fuse() => Happened::Opened(opened),
                 reply = reads.select_next_some() => Happened::Reply(reply),
+                done = self.doing.select_next_some() => Happened::Done(done),
                 wake = wakes.next().fuse() => Happened::Wake(wake),
                 () = or_never(pause.map(|millis| transport::sleep(Duration::from_millis(millis)))).fuse() => Happened::Tick,
             };
@@ -399,16 +464,100 @@ impl Driver {
                     }
                 }
                 Happened::Reply((id, read, result)) => self.reply(now, id, read, result),
-                Happened::Wake(wake) => self.engine.wake(now, wake),
-                Happened::Tick => self.engine.tick(now),
+                Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
+                Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
+                Happened::Done(Done::Found(who)) => self.outbox.found(now, who),
+                Happened::Wake(wake) => self.wake(now, wake),
+                Happened::Tick => {
+                    self.engine.tick(now);
+                    self.outbox.tick(now);
+                }
             }
         }
     }
 
+    /// Does what the outbox decides.
+    fn outbox_outputs(&mut self) {
+        let mut is_pending_news = false;
+        while let Some(output) = self.outbox.next_output() {
+            match output {
+                OutboxOutput::Send(write) => {
+                    let Some(intent) = self.outbox.intent(write).cloned() else { continue };
+                    let (rest, key) = (self.rest.clone(), self.outbox.key(&intent));
+                    let work = async move { Done::Written(write, rest.write(&intent, key.as_ref()).await) };
+                    self.doing.push(work.boxed());
+                }
+                OutboxOutput::Check(write) => {
+                    let Some(intent) = self.outbox.intent(write).cloned() else { continue };
+                    let (rest, key) = (self.rest.clone(), self.outbox.key(&intent));
+                    let work = async move {
+                        let found = match key {
+                            Some(key) => rest.row(&intent, &key).await,
+                            None => Ok(None),
+                        };
+                        Done::Checked(write, found)
+                    };
+                    self.doing.push(work.boxed());
+                }
+                OutboxOutput::Ask => {
+                    let rest = self.rest.clone();
+                    self.doing.push(async move { Done::Found(rest.who().await) }.boxed());
+                }
+                OutboxOutput::Tell(intent, progress) => {
+                    is_pending_news = true;
+                    self.tell(&intent, &progress);
+                }
+                OutboxOutput::Touch(collection, key) => {
+                    let keys: Vec<Key> = key.into_iter().collect();
+                    self.engine.touch(transport::now(), &collection, &keys);
+                }
+            }
+        }
+        if is_pending_news {
+            (self.status)(ClientEvent::Pending(self.outbox.pending().collect()));
+        }
+    }
+
+    /// Tells the lists, and whoever waits for the write.
+    fn tell(&mut self, intent: &Intent, progress: &Progress) {
+        for reader in self.queries.values_mut().filter(|reader| reader.takes(intent)) {
+            (reader.sink)(News::Write(Box::new(intent.clone()), progress.clone()));
+        }
+        let result = match progress {
+            Progress::Waiting | Progress::Sent => return,
+            Progress::Confirmed { answer, .. } => Ok(answer.as_ref().map_or(Value::Null, |row| (**row).clone())),
+            Progress::Refused(error) => Err(error.clone()),
+        };
+        if let Some(answer) = self.answers.remove(&intent.layer.write) {
+            // Nobody may be waiting: a write goes on without.
+            let _ = answer.send(result);
+        }
+    }
+
+    fn connection(&mut self, status: ConnectionStatus) {
+        match status {
+            ConnectionStatus::Connected => self.outbox.link_up(transport::now()),
+            ConnectionStatus::Reconnecting { .. } => self.outbox.link_lost(transport::now()),
+            _ => {}
+        }
+        (self.status)(ClientEvent::Status(status));
+        self.outbox_outputs();
+    }
+
+    fn wake(&mut self, now: Millis, wake: Wake) {
+        self.engine.wake(now, wake);
+        match wake {
+            Wake::Offline => {}
+            Wake::Online | Wake::Visible { .. } | Wake::Asked => self.outbox.wake(now),
+        }
+    }
+
     fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
-        let is_current = self.queries.get(&id).is_some_and(|reader| reader.sent == Some(read));
-        if is_current && result.as_ref().err().is_none_or(Error::is_refusal) {
-            self.after.push((id, News::Read));
+        let sent = self.queries.get(&id).and_then(|reader| reader.sent).filter(|(number, _)| *number == read);
+        if let Some((_, confirmed)) = sent
+            && result.as_ref().err().is_none_or(Error::is_refusal)
+        {
+            self.after.push((id, News::Read { confirmed }));
         }
         self.engine.reply(now, id, read, result);
     }
@@ -417,8 +566,24 @@ impl Driver {
         match command {
             Command::Attach { id, request, sink } => {
                 let request = *request;
-                let reader =
-                    Reader { collection: request.spec.collection.clone(), query: request.query, sink, sent: None };
+                let mut reader = Reader {
+                    collection: request.spec.collection.clone(),
+                    query: request.query,
+                    sink,
+                    sent: None,
+                    key_field: request.spec.config.key_field.clone(),
+                    only_key: request.spec.config.only_key.clone(),
+                    origin: request.origin,
+                };
+                // What waits shows in lists that come into being meanwhile, too.
+                for (intent, is_sent) in self.outbox.intents() {
+                    if !reader.takes(intent) {
+                        continue;
+                    }
+                    for stage in [Some(Progress::Waiting), is_sent.then_some(Progress::Sent)].into_iter().flatten() {
+                        (reader.sink)(News::Write(Box::new(intent.clone()), stage));
+                    }
+                }
                 self.queries.insert(id, reader);
                 self.engine.attach(now, id, request.spec, request.initial);
             }
@@ -440,8 +605,15 @@ impl Driver {
             }
             Command::Connect => self.engine.connect(now),
             Command::Disconnect => self.engine.disconnect(now),
-            Command::IdentityChanged => self.engine.identity_changed(now),
-            Command::Wake(wake) => self.engine.wake(now, wake),
+            Command::Write { intent, who, answer } => {
+                self.answers.insert(intent.layer.write, answer);
+                self.outbox.push(now, *intent, who);
+            }
+            Command::IdentityChanged(who) => {
+                self.outbox.identity_changed(now, who);
+                self.engine.identity_changed(now);
+            }
+            Command::Wake(wake) => self.wake(now, wake),
             // Nobody may be waiting any more.
             Command::Inspect(sender) => drop(sender.send(self.engine.counts())),
         }
@@ -466,6 +638,7 @@ enum Happened {
     Socket(SocketEvent),
     Opened(Result<Socket, Error>),
     Reply((QueryId, ReadId, Result<Page<Value>, Error>)),
+    Done(Done),
     Wake(Wake),
     Tick,
 }

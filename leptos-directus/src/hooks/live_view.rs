@@ -3,21 +3,27 @@
 use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use leptos::{prelude::*, reactive::computed::ArcAsyncDerived};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
-use super::use_directus::{Core, Mode};
+use super::{
+    use_directus::{Core, Mode},
+    use_realtime_collection::UseRealtimeCollectionOptions,
+    write::Made,
+};
 use crate::{
     client::{Client, Held, LiveRequest, LiveSink, News},
     connection::ConnectionStatus,
     engine::QuerySpec,
     error::Error,
-    live::{LiveConfig, LiveStatus, Output, RowChanges, Window},
+    live::{
+        Change, Intent, Layer, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, RowChanges, RowKey, Shown,
+        ShownRow, Who, Window,
+    },
     protocol::{Key, Query},
     rest::{Page, decode, with_fields_of},
     transport,
@@ -27,54 +33,6 @@ use crate::{
 pub trait RowType: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {}
 
 impl<T: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static> RowType for T {}
-
-/// The identity of a row on the page: what a keyed `<For>` goes by.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowKey(Key);
-
-impl RowKey {
-    /// The key that the row has in Directus.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.0
-    }
-}
-
-impl fmt::Debug for RowKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for RowKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl From<Key> for RowKey {
-    fn from(key: Key) -> Self {
-        Self(key)
-    }
-}
-
-impl From<&str> for RowKey {
-    fn from(key: &str) -> Self {
-        Self(key.into())
-    }
-}
-
-impl From<i64> for RowKey {
-    fn from(key: i64) -> Self {
-        Self(key.into())
-    }
-}
-
-impl From<RowKey> for Key {
-    fn from(key: RowKey) -> Self {
-        key.0
-    }
-}
 
 /// A query that is fixed, a signal, or a closure: with the latter two the list follows what they read.
 pub trait IntoQuery {
@@ -115,40 +73,75 @@ impl<F: Fn() -> Query + Send + Sync + 'static> IntoQuery for F {
 /// The rows of one live query, as signals: one for the order, one for each row.
 pub(crate) struct View<T> {
     collection: String,
+    origin: Option<String>,
     /// The key field, where it was asked for only because we need it: rows must come out as the query says.
     unasked_key: Option<String>,
+    overlay: Mutex<Overlay>,
     order: RwLock<Order>,
     pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
     rows: RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>,
+    /// Rows got their keys.
+    named: ArcTrigger,
     pub(crate) status: ArcRwSignal<LiveStatus>,
     error: ArcRwSignal<Option<Error>>,
     unfit: ArcRwSignal<Option<Error>>,
+    /// Why the last write of this list was refused.
+    refused: ArcRwSignal<Option<Error>>,
     /// When the last read came back.
     synced: ArcRwSignal<Option<u64>>,
     pub(crate) meta: ArcRwSignal<Option<Value>>,
 }
 
-/// All keys, and those whose rows do not fit `T`, with what is wrong with them.
+/// All rows, and those that do not fit `T`, with what is wrong with them; nothing is for those that were created here, and
+/// are shown when Directus has completed them.
 #[derive(Clone, Default)]
 struct Order {
     keys: Vec<RowKey>,
-    unfit: HashMap<RowKey, Error>,
+    unfit: HashMap<RowKey, Option<Error>>,
 }
 
 impl<T: RowType> View<T> {
     fn new(target: &Target, status: LiveStatus) -> Self {
         Self {
             collection: target.spec.collection.clone(),
+            origin: target.origin.clone(),
             unasked_key: target.unasked_key.clone(),
+            overlay: Mutex::new(Overlay::new(target.new_rows)),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
+            named: ArcTrigger::new(),
             status: ArcRwSignal::new(status),
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(None),
+            refused: ArcRwSignal::new(None),
             synced: ArcRwSignal::new(None),
             meta: ArcRwSignal::new(None),
         }
+    }
+
+    /// Nothing can be shown, and why.
+    fn unusable(error: Error) -> Self {
+        Self {
+            collection: String::new(),
+            origin: None,
+            unasked_key: None,
+            overlay: Mutex::default(),
+            order: RwLock::default(),
+            keys: ArcRwSignal::default(),
+            rows: RwLock::default(),
+            named: ArcTrigger::new(),
+            status: ArcRwSignal::new(LiveStatus::Refused),
+            error: ArcRwSignal::new(Some(error)),
+            unfit: ArcRwSignal::new(None),
+            refused: ArcRwSignal::new(None),
+            synced: ArcRwSignal::new(None),
+            meta: ArcRwSignal::new(None),
+        }
+    }
+
+    fn overlay(&self) -> MutexGuard<'_, Overlay> {
+        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// With what the server read, be it rows or an error.
@@ -156,7 +149,7 @@ impl<T: RowType> View<T> {
         match first {
             Ok(page) => {
                 let changes = Window::default().replace(key_field, page.items);
-                self.apply(changes);
+                self.server(changes);
                 self.meta.set(page.meta);
             }
             Err(error) => self.error.set(Some(error)),
@@ -167,30 +160,59 @@ impl<T: RowType> View<T> {
     fn frozen(&self) -> Self {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let rows = rows.iter().map(|(key, row)| (key.clone(), ArcRwSignal::new(row.get_untracked()))).collect();
+        let mut overlay = Overlay::default();
+        overlay.adopt(&self.overlay());
         Self {
             collection: self.collection.clone(),
+            origin: None,
             unasked_key: self.unasked_key.clone(),
+            overlay: Mutex::new(overlay),
             order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
             keys: ArcRwSignal::new(self.keys.get_untracked()),
             rows: RwLock::new(rows),
+            named: ArcTrigger::new(),
             status: ArcRwSignal::new(LiveStatus::Paused),
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(self.unfit.get_untracked()),
+            refused: ArcRwSignal::new(None),
             synced: ArcRwSignal::new(self.synced.get_untracked()),
             meta: ArcRwSignal::new(self.meta.get_untracked()),
+        }
+    }
+
+    /// Rows that were created here go by the same names as in the list that was shown before.
+    fn adopt(&self, other: &Self) {
+        if self.collection == other.collection {
+            let other = other.overlay();
+            self.overlay().adopt(&other);
         }
     }
 
     fn news(&self, news: News) {
         match news {
             News::Live(output) => self.output(output),
-            News::Read => self.synced.set(Some(transport::unix_millis())),
+            News::Write(intent, progress) => {
+                if self.origin.as_ref() == Some(&intent.origin) {
+                    match &progress {
+                        Progress::Refused(error) => self.refused.set(Some(error.clone())),
+                        Progress::Waiting if self.refused.read_untracked().is_some() => self.refused.set(None),
+                        _ => {}
+                    }
+                }
+                let shown = self.overlay().progress(&intent.layer, progress);
+                self.apply(shown);
+            }
+            News::Read { confirmed } => {
+                let shown = self.overlay().read(confirmed, None);
+                self.apply(shown);
+                self.synced.set(Some(transport::unix_millis()));
+            }
         }
     }
 
     fn output(&self, output: Output) {
         match output {
-            Output::Rows(changes) => self.apply(changes),
+            Output::Rows(changes) => self.server(changes),
             Output::Meta(meta) => self.meta.set(meta),
             Output::Status(status, error) => {
                 if *self.error.read_untracked() != error {
@@ -205,7 +227,12 @@ impl<T: RowType> View<T> {
         }
     }
 
-    fn read_row(&self, key: &Key, row: &Value) -> Result<T, Error> {
+    fn server(&self, changes: RowChanges) {
+        let shown = self.overlay().server(changes);
+        self.apply(shown);
+    }
+
+    fn read_row(&self, key: &RowKey, row: &Value) -> Result<T, Error> {
         let mut row = row.clone();
         if let (Some(field), Value::Object(fields)) = (&self.unasked_key, &mut row) {
             // `shift_remove` would be needed for `preserve_order`; `remove` would move the last field to its place.
@@ -214,14 +241,22 @@ impl<T: RowType> View<T> {
         decode(row, &format!("`{}`, key {key}", self.collection))
     }
 
-    fn apply(&self, changes: RowChanges) {
+    /// The row with the writes over it; without them, should it not fit `T` with them: a relation is written by its key.
+    fn read_shown(&self, key: &RowKey, row: &ShownRow) -> Result<T, Option<Error>> {
+        self.read_row(key, &row.value).or_else(|error| match &row.plain {
+            Some(plain) if !Arc::ptr_eq(plain, &row.value) => self.read_row(key, plain).map_err(Some),
+            Some(_) => Err(Some(error)),
+            // What was given at its creation is not all that `T` asks for.
+            None => Err(None),
+        })
+    }
+
+    fn apply(&self, shown: Shown) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
         let mut gone: HashSet<RowKey> = HashSet::new();
-        for (key, row) in changes.changed {
-            let decoded = self.read_row(&key, &row);
-            let key = RowKey(key);
-            match decoded {
+        for (key, row) in shown.changed {
+            match self.read_shown(&key, &row) {
                 Ok(row) => {
                     order.unfit.remove(&key);
                     fresh.push((key, row));
@@ -232,16 +267,15 @@ impl<T: RowType> View<T> {
                 }
             }
         }
-        for key in changes.removed {
-            let key = RowKey(key);
+        for key in shown.removed {
             order.unfit.remove(&key);
             gone.insert(key);
         }
-        if let Some(keys) = changes.order {
-            order.keys = keys.into_iter().map(RowKey).collect();
+        if let Some(keys) = shown.order {
+            order.keys = keys;
         }
-        let shown: Vec<RowKey> = order.keys.iter().filter(|key| !order.unfit.contains_key(*key)).cloned().collect();
-        let unfit = order.keys.iter().find_map(|key| order.unfit.get(key)).cloned();
+        let keys: Vec<RowKey> = order.keys.iter().filter(|key| !order.unfit.contains_key(*key)).cloned().collect();
+        let unfit = order.keys.iter().find_map(|key| order.unfit.get(key)?.clone());
         drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
         let mut updates = Vec::new();
@@ -260,8 +294,8 @@ impl<T: RowType> View<T> {
                 signal.set(Some(row));
             }
         }
-        if *self.keys.read_untracked() != shown {
-            self.keys.set(shown);
+        if *self.keys.read_untracked() != keys {
+            self.keys.set(keys);
         }
         let left: Vec<_> = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
@@ -273,11 +307,15 @@ impl<T: RowType> View<T> {
         if *self.unfit.read_untracked() != unfit {
             self.unfit.set(unfit);
         }
+        if shown.named {
+            self.named.notify();
+        }
     }
 
     /// The row with this key; whoever reads it is told when it changes, leaves or comes.
     pub(crate) fn row(&self, key: &RowKey) -> Option<T> {
-        let signal = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let key = self.overlay().resolve(key);
+        let signal = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         match signal {
             Some(signal) => signal.get(),
             None => {
@@ -287,12 +325,21 @@ impl<T: RowType> View<T> {
         }
     }
 
+    /// The key that a row has in Directus.
+    fn key_of(&self, row: &RowKey) -> Option<Key> {
+        let key = self.overlay().key(row);
+        if key.is_none() {
+            self.named.track();
+        }
+        key
+    }
+
     pub(crate) fn items(&self) -> Vec<T> {
         self.keys.get().iter().filter_map(|key| self.row(key)).collect()
     }
 
     pub(crate) fn error(&self) -> Option<Error> {
-        self.error.get().or_else(|| self.unfit.get())
+        self.error.get().or_else(|| self.unfit.get()).or_else(|| self.refused.get())
     }
 }
 
@@ -306,19 +353,33 @@ pub(crate) struct Target {
     query: Query,
     unasked_key: Option<String>,
     name: String,
+    new_rows: NewRows,
+    client_keys: bool,
+    /// What lists share that show the same new rows: longer and shorter ones do.
+    origin: Option<String>,
 }
 
 impl Target {
     /// What is read for rows of type `T`.
-    pub(crate) fn new<T: RowType>(collection: &str, watch: &[String], config: &LiveConfig, query: Query) -> Self {
+    pub(crate) fn new<T: RowType>(collection: &str, options: &UseRealtimeCollectionOptions, query: Query) -> Self {
+        let UseRealtimeCollectionOptions { config, watch, new_rows, client_keys, .. } = options;
         let asked = with_fields_of::<T>(query);
         let query = asked.for_reading(&config.key_field);
         let unasked_key = (query.fields.len() > asked.fields.len()).then(|| config.key_field.clone());
         // With the key that is hidden: who asked for it must not get the rows of somebody who did not.
-        let name =
-            format!("{collection}|{}|{unasked_key:?}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config: config.clone() };
-        Self { spec, query, unasked_key, name }
+        let name = format!(
+            "{collection}|{}|{unasked_key:?}|{watch:?}|{config:?}|{new_rows:?}|{:?}",
+            query.canonical(),
+            TypeId::of::<T>()
+        );
+        // Groups have no keys that a write could go by.
+        let origin = (!query.is_aggregate()).then(|| {
+            let is_first = query.offset.is_none() && query.page.is_none();
+            let whole = Query { limit: query.limit.filter(|_| !is_first), ..query.clone() };
+            format!("{collection}|{}", whole.canonical())
+        });
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config: config.clone() };
+        Self { spec, query, unasked_key, name, new_rows: *new_rows, client_keys: *client_keys, origin }
     }
 
     #[cfg(feature = "native")]
@@ -338,7 +399,8 @@ impl Target {
                 let view = Arc::clone(&view);
                 move |news| view.news(news)
             });
-            (view, sink, LiveRequest { spec: self.spec.clone(), query: self.query.clone(), initial })
+            let origin = self.origin.clone();
+            (view, sink, LiveRequest { spec: self.spec.clone(), query: self.query.clone(), initial, origin })
         })
     }
 }
@@ -354,6 +416,9 @@ pub(crate) struct LiveView<T: RowType> {
     shown: RwSignal<Arc<View<T>>>,
     held: StoredValue<Option<Held>>,
     paused: RwSignal<bool>,
+    core: StoredValue<Arc<Core>>,
+    /// What is asked for now: writes go by it.
+    asked: StoredValue<Result<Target, Error>>,
 }
 
 // By hand, because `Clone` must not ask for `T: Copy`.
@@ -406,7 +471,7 @@ fn server_rows<T: RowType>(
 impl<T: RowType> LiveView<T> {
     /// To be called in a component's body, always and in the same order: it counts as one of Leptos's resources.
     pub(crate) fn new(
-        core: &Core,
+        core: &Arc<Core>,
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
         immediate: bool,
     ) -> Self {
@@ -431,6 +496,8 @@ impl<T: RowType> LiveView<T> {
             shown: RwSignal::new(view),
             held: StoredValue::new(None),
             paused: RwSignal::new(!immediate),
+            core: StoredValue::new(Arc::clone(core)),
+            asked: StoredValue::new(now),
         };
         if let Mode::Live(client) = &core.mode {
             this.follow(client.clone(), target, initial.and_then(Result::ok));
@@ -456,7 +523,9 @@ impl<T: RowType> LiveView<T> {
                 }
                 return None;
             }
-            let target = match target() {
+            let target = target();
+            self.asked.set_value(target.clone());
+            let target = match target {
                 Ok(target) => target,
                 Err(error) => {
                     coming.set(None);
@@ -473,7 +542,11 @@ impl<T: RowType> LiveView<T> {
             let (held, view) = target.hold(&client, first);
             // The old share goes only now, so that a query that stays the same does not end in between.
             self.held.set_value(Some(held));
-            let is_new = !Arc::ptr_eq(&view, &self.shown.get_untracked());
+            let shown = self.shown.get_untracked();
+            let is_new = !Arc::ptr_eq(&view, &shown);
+            if is_new {
+                view.adopt(&shown);
+            }
             coming.set(is_new.then_some(view));
             Some(target.name)
         });
@@ -587,25 +660,115 @@ impl<T: RowType> LiveView<T> {
         }
     }
 
+    pub(crate) fn key_of(self, row: RowKey) -> Signal<Option<Key>> {
+        Signal::derive(move || self.shown()?.key_of(&row))
+    }
+
+    /// The writes to this list's collection that are not done yet.
+    pub(crate) fn pending(self) -> Signal<Vec<PendingWrite>> {
+        Signal::derive(move || {
+            let (Some(core), Some(Ok(target))) = (self.core.try_get_value(), self.asked.try_get_value()) else {
+                return Vec::new();
+            };
+            let is_own = |write: &&PendingWrite| write.collection == target.spec.collection;
+            core.pending.read().iter().filter(is_own).cloned().collect()
+        })
+    }
+
+    pub(crate) fn is_pending(self, row: RowKey) -> Signal<bool> {
+        let pending = self.pending();
+        Memo::new(move |_| {
+            let Some(view) = self.shown() else { return false };
+            let row = view.overlay().resolve(&row);
+            pending.get().iter().any(|write| write.row.as_ref().is_some_and(|of| view.overlay().resolve(of) == row))
+        })
+        .into()
+    }
+
+    pub(crate) fn what(self, verb: &str) -> String {
+        match self.asked.try_get_value() {
+            Some(Ok(target)) => format!("{verb} `{}`", target.spec.collection),
+            _ => verb.to_owned(),
+        }
+    }
+
+    /// Makes a write.
+    fn write(self, make: impl FnOnce(&Client, &Target) -> Result<Layer, Error>) -> Made {
+        let ended = || Error::closed("the component that showed this list has ended");
+        let core = self.core.try_get_value().ok_or_else(ended)?;
+        let target = self.asked.try_get_value().ok_or_else(ended)??;
+        let client = core.client().ok_or_else(|| {
+            Error::usage("lists are written in the browser; the server writes by `use_directus().items(…)`")
+        })?;
+        let origin = target.origin.clone().ok_or_else(|| Error::usage("groups and sums can't be written"))?;
+        let mut layer = make(client, &target)?;
+        // By its key, if it has one: other lists know a row that was created here by no other name.
+        if !matches!(layer.change, Change::Create(_))
+            && let Some(row) = &layer.row
+            && let Some(key) = self.shown.try_get_untracked().and_then(|view| view.overlay().key(row))
+        {
+            layer.row = Some(RowKey::from(key));
+        }
+        let row = layer.row.clone();
+        let intent = Intent {
+            collection: target.spec.collection.clone(),
+            key_field: target.spec.config.key_field.clone(),
+            origin,
+            fields: target.query.fields.clone(),
+            layer,
+        };
+        let who: Option<Who> = core.user.get_untracked().map(|user| user.map(|user| user.id));
+        Ok((row, client.write(intent, who)))
+    }
+
+    pub(crate) fn create(self, data: &impl Serialize) -> Made {
+        self.write(|client, target| {
+            let write = client.write_id();
+            let mut data = fields_of_value(data)?;
+            let field = &target.spec.config.key_field;
+            let mut key = data.get(field).and_then(Key::from_value);
+            if key.is_none() && target.client_keys {
+                let new = Key::from(transport::uuid());
+                data.insert(field.clone(), (&new).into());
+                key = Some(new);
+            }
+            let change = Change::Create(Arc::new(Value::Object(data)));
+            Ok(Layer { write, row: Some(RowKey::created_by(write)), key, change })
+        })
+    }
+
+    pub(crate) fn update(self, row: RowKey, patch: &impl Serialize) -> Made {
+        self.write(|client, _| {
+            let change = Change::Update(Arc::new(fields_of_value(patch)?));
+            Ok(Layer { write: client.write_id(), row: Some(row), key: None, change })
+        })
+    }
+
+    /// Changes the one row that is asked for; where that is by no key, it is a singleton's.
+    pub(crate) fn update_only(self, patch: &impl Serialize) -> Made {
+        self.write(|client, target| {
+            let change = Change::Update(Arc::new(fields_of_value(patch)?));
+            let row = target.spec.config.only_key.as_ref().map(RowKey::from);
+            Ok(Layer { write: client.write_id(), row, key: None, change })
+        })
+    }
+
+    pub(crate) fn delete(self, row: RowKey) -> Made {
+        self.write(|client, _| {
+            Ok(Layer { write: client.write_id(), row: Some(row), key: None, change: Change::Delete })
+        })
+    }
+
     pub(crate) fn refetch(self) {
         self.held.try_with_value(|held| held.as_ref().map(Held::refetch));
     }
 }
 
-impl<T: RowType> View<T> {
-    /// Nothing can be shown, and why.
-    fn unusable(error: Error) -> Self {
-        Self {
-            collection: String::new(),
-            unasked_key: None,
-            order: RwLock::default(),
-            keys: ArcRwSignal::default(),
-            rows: RwLock::default(),
-            status: ArcRwSignal::new(LiveStatus::Refused),
-            error: ArcRwSignal::new(Some(error)),
-            unfit: ArcRwSignal::new(None),
-            synced: ArcRwSignal::new(None),
-            meta: ArcRwSignal::new(None),
-        }
+/// The fields of what is to be written.
+fn fields_of_value(value: &impl Serialize) -> Result<Map<String, Value>, Error> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Error::usage("what is written to a list is an object with the row's fields")),
+        Err(error) => Err(Error::usage(format!("what is to be written can't be written as JSON: {error}"))),
     }
 }

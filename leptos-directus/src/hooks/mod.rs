@@ -6,8 +6,9 @@ mod use_directus;
 mod use_directus_auth;
 mod use_realtime_collection;
 mod use_realtime_item;
+mod write;
 
-pub use live_view::{IntoQuery, RowKey, RowType};
+pub use live_view::{IntoQuery, RowType};
 pub use subscription::{Message, SubscribeOptions, Subscribing, Subscription};
 pub use use_directus::{Directus, DirectusOptions, provide_directus, use_directus};
 pub use use_directus_auth::{UseDirectusAuthReturn, User, use_directus_auth};
@@ -19,6 +20,7 @@ pub use use_realtime_item::{
     UseRealtimeItemReturn, use_realtime_item, use_realtime_item_with_options, use_realtime_singleton,
     use_realtime_singleton_with_options,
 };
+pub use write::Write;
 
 #[cfg(feature = "native")]
 mod native;

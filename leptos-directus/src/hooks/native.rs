@@ -129,8 +129,7 @@ impl Directus {
     /// On a handle that renders a page, the stream ends at once.
     pub fn watch(self, collection: impl Into<String>, query: Query, options: UseRealtimeCollectionOptions) -> LiveRows {
         let collection = collection.into();
-        let UseRealtimeCollectionOptions { config, watch, .. } = options;
-        let target = Target::new::<Value>(&collection, &watch, &config, query);
+        let target = Target::new::<Value>(&collection, &options, query);
         let core = self.core();
         let Some(client) = core.client() else { return LiveRows { held: None, board: Arc::default() } };
         let unasked_key = target.unasked_key().map(str::to_owned);
@@ -141,10 +140,11 @@ impl Directus {
                 let mut mirror = Mirror { unasked_key, order: Vec::new(), rows: HashMap::new() };
                 move |news| match news {
                     News::Live(output) => board.output(&mut mirror, output),
-                    News::Read => {}
+                    News::Write(..) | News::Read { .. } => {}
                 }
             });
-            let request = LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None };
+            let request =
+                LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None, origin: None };
             (board, sink, request)
         });
         LiveRows { held: Some(held), board }

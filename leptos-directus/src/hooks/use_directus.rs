@@ -10,6 +10,7 @@ use crate::{
     connection::{ConnectionConfig, ConnectionStatus},
     engine::Counts,
     error::Error,
+    live::PendingWrite,
     rest::{Items, Rest, Visitor},
     transport::{self, Credentials, HttpClient, SocketTarget},
 };
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) user: ArcRwSignal<Option<Option<User>>>,
     /// Counts the times at which who the visitor is came into doubt.
     pub(crate) identity: ArcRwSignal<u32>,
+    /// Writes of live lists that are not done yet, in order.
+    pub(crate) pending: ArcRwSignal<Vec<PendingWrite>>,
 }
 
 /// Whether there is a connection to be had.
@@ -84,15 +87,17 @@ impl Core {
             status: ArcRwSignal::new(ConnectionStatus::Idle),
             user: ArcRwSignal::new(None),
             identity: ArcRwSignal::new(0),
+            pending: ArcRwSignal::default(),
         }
     }
 
     pub(crate) fn live(rest: Rest, target: SocketTarget, config: ConnectionConfig) -> Self {
         let mut core = Self::new(Mode::Server(Err(unprovided())));
-        let (status, identity) = (core.status.clone(), core.identity.clone());
+        let (status, identity, pending) = (core.status.clone(), core.identity.clone(), core.pending.clone());
         let sink = Box::new(move |event| match event {
             ClientEvent::Status(value) => status.set(value),
             ClientEvent::IdentityInDoubt => identity.update(|count| *count += 1),
+            ClientEvent::Pending(writes) => pending.set(writes),
         });
         core.mode = Mode::Live(Client::new(rest, target, config, sink));
         core
@@ -293,6 +298,15 @@ impl Directus {
     #[must_use]
     pub fn items<T: serde::de::DeserializeOwned>(self, collection: impl Into<String>) -> Items<T> {
         Items::new(self.core().rest(), collection.into())
+    }
+
+    /// The writes of all live lists of this page that Directus has not done yet, in the order in which they were made.
+    ///
+    /// # Server-side rendering
+    /// Always empty: lists are written in the browser.
+    #[must_use]
+    pub fn pending(self) -> Signal<Vec<PendingWrite>> {
+        self.core().pending.clone().into()
     }
 
     /// How many live queries, streams, subscriptions, sockets and timers this page holds: all zero when nothing that uses

@@ -211,7 +211,7 @@ impl UseDirectusAuthReturn {
         self.pending.try_set(false);
         let user = result?;
         core.user.set(Some(user.clone()));
-        client.identity_changed();
+        client.identity_changed(user.as_ref().map(|user| user.id.clone()));
         Ok(user)
     }
 }

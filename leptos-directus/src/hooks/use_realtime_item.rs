@@ -1,15 +1,17 @@
 //! One row that stays equal to what REST would return.
 
 use leptos::prelude::*;
+use serde::Serialize;
 
 use super::{
     live_view::{LiveView, RowType, Target},
     use_directus::use_directus,
     use_realtime_collection::UseRealtimeCollectionOptions,
+    write::Write,
 };
 use crate::{
     error::Error,
-    live::LiveStatus,
+    live::{LiveStatus, PendingWrite},
     protocol::{Filter, Key, Query},
 };
 
@@ -48,13 +50,13 @@ pub fn use_realtime_item_with_options<T: RowType>(
     options: UseRealtimeCollectionOptions,
 ) -> UseRealtimeItemReturn<T> {
     let collection = collection.into();
-    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
+    let immediate = options.immediate;
     let target = move || {
         let key = key();
-        let mut config = config.clone();
-        let query = Query::new().filter(Filter::field(&config.key_field).eq(key.clone())).limit(1);
-        config.only_key = Some(key);
-        Ok(Target::new::<T>(&collection, &watch, &config, query))
+        let mut options = options.clone();
+        let query = Query::new().filter(Filter::field(&options.config.key_field).eq(key.clone())).limit(1);
+        options.config.only_key = Some(key);
+        Ok(Target::new::<T>(&collection, &options, query))
     };
     UseRealtimeItemReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
 }
@@ -87,8 +89,8 @@ pub fn use_realtime_singleton_with_options<T: RowType>(
     options: UseRealtimeCollectionOptions,
 ) -> UseRealtimeItemReturn<T> {
     let collection = collection.into();
-    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
-    let target = move || Ok(Target::new::<T>(&collection, &watch, &config, Query::new()));
+    let immediate = options.immediate;
+    let target = move || Ok(Target::new::<T>(&collection, &options, Query::new()));
     UseRealtimeItemReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
 }
 
@@ -161,6 +163,24 @@ impl<T: RowType> UseRealtimeItemReturn<T> {
     #[must_use]
     pub fn last_synced(self) -> Signal<Option<u64>> {
         self.view.last_synced()
+    }
+
+    /// Changes the given fields: on the page at once, and in Directus as soon as can be. More about it at
+    /// [`UseRealtimeCollectionReturn::update`](crate::UseRealtimeCollectionReturn::update).
+    ///
+    /// # Errors
+    /// The future's: see [`Write`].
+    ///
+    /// # Server-side rendering
+    /// Fails at once.
+    pub fn update(self, patch: &impl Serialize) -> Write<T> {
+        Write::of_row(self.view.update_only(patch), self.view.what("updating"))
+    }
+
+    /// The writes to this collection that Directus has not done yet, in order.
+    #[must_use]
+    pub fn pending(self) -> Signal<Vec<PendingWrite>> {
+        self.view.pending()
     }
 
     /// Makes the row live again after [`disconnect`](Self::disconnect).

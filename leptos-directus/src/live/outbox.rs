@@ -142,7 +142,6 @@ pub struct Outbox {
     who: Option<Who>,
     /// Counts the moments at which who the visitor is came into doubt.
     generation: u64,
-    asked_in: Option<u64>,
     in_doubt: bool,
     backoff: Backoff,
     outputs: VecDeque<OutboxOutput>,
@@ -162,7 +161,6 @@ impl Outbox {
             asking: false,
             who: None,
             generation: 0,
-            asked_in: None,
             in_doubt: false,
             backoff,
             outputs: VecDeque::new(),
@@ -221,8 +219,8 @@ impl Outbox {
             .or_else(|| self.created.get(&row?.as_created()?).cloned())
     }
 
-    /// A write is made.
-    pub fn push(&mut self, now: Millis, mut intent: Intent) {
+    /// A write is made; by whom, if that is known.
+    pub fn push(&mut self, now: Millis, mut intent: Intent, who: Option<Who>) {
         if self.entries.len() >= self.config.capacity {
             let error = Error::usage(format!(
                 "{} writes wait for Directus already: this one was not taken",
@@ -251,13 +249,9 @@ impl Outbox {
             state: State::Waiting,
             uncertain: false,
             refusal: None,
-            who: self.who.clone(),
+            who: who.or_else(|| self.who.clone()),
             generation: self.generation,
         });
-        // Should the login change before it is sent, it must be known whose it is.
-        if self.who.is_none() && self.asked_in != Some(self.generation) {
-            self.ask();
-        }
         self.pump(now);
     }
 
@@ -301,21 +295,14 @@ impl Outbox {
                 self.blocked = None;
                 self.backoff.reset();
                 self.in_doubt = false;
-                for entry in &mut self.entries {
-                    if entry.generation == self.generation {
-                        entry.who = Some(who.clone());
-                    }
+                // Who the visitor is has not changed since, as far as anybody knows.
+                let is_same = self.who.as_ref().is_none_or(|known| *known == who);
+                for entry in self.entries.iter_mut().filter(|entry| is_same && entry.generation == self.generation) {
+                    entry.who.get_or_insert_with(|| who.clone());
                 }
                 self.who = Some(who);
             }
-            Err(error) => {
-                // A question that only wanted to know whose a write is holds up nothing.
-                if self.in_doubt || self.blocked.is_some() {
-                    self.block(now, &error);
-                } else {
-                    self.asked_in = None;
-                }
-            }
+            Err(error) => self.block(now, &error),
         }
         self.pump(now);
     }
@@ -390,7 +377,6 @@ impl Outbox {
     fn ask(&mut self) {
         if !self.asking {
             self.asking = true;
-            self.asked_in = Some(self.generation);
             self.outputs.push_back(OutboxOutput::Ask);
         }
     }
@@ -468,7 +454,8 @@ impl Outbox {
     fn disown(&mut self) {
         let Some(who) = self.who.clone() else { return };
         let is_foreign = |entry: &Entry| {
-            entry.state == State::Waiting && entry.generation != self.generation && entry.who.as_ref() != Some(&who)
+            let is_known = entry.who.is_some() || entry.generation != self.generation;
+            entry.state == State::Waiting && is_known && entry.who.as_ref() != Some(&who)
         };
         let foreign: HashSet<WriteId> =
             self.entries.iter().filter(|entry| is_foreign(entry)).map(|entry| entry.intent.layer.write).collect();

@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
+    outbox::Progress,
     row::{RowKey, WriteId},
     window::RowChanges,
 };
@@ -180,6 +181,17 @@ impl Overlay {
         }
         let touched = touched.into_iter().collect();
         self.render(touched, moved)
+    }
+
+    /// Something became of a write.
+    pub fn progress(&mut self, layer: &Layer, progress: Progress) -> Shown {
+        match progress {
+            Progress::Waiting if self.find(layer.write).is_none() => self.add(layer.clone()),
+            Progress::Waiting => self.sent(layer.write, false),
+            Progress::Sent => self.sent(layer.write, true),
+            Progress::Confirmed { confirmed, key, answer } => self.confirm(layer.write, confirmed, key, answer),
+            Progress::Refused(_) => self.remove(layer.write),
+        }
     }
 
     /// A write was made.

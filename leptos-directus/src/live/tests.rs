@@ -159,23 +159,9 @@ impl World {
                 OutboxOutput::Ask => self.asked = true,
                 OutboxOutput::Touch(..) => {}
                 OutboxOutput::Tell(intent, progress) => {
-                    let write = intent.layer.write;
-                    let shown = match progress {
-                        Progress::Waiting if self.outcomes.contains_key(&write) => self.overlay.sent(write, false),
-                        Progress::Waiting => {
-                            self.outcomes.insert(write, 0);
-                            self.overlay.add(intent.layer)
-                        }
-                        Progress::Sent => self.overlay.sent(write, true),
-                        Progress::Confirmed { confirmed, key, answer } => {
-                            *self.outcomes.entry(write).or_default() += 1;
-                            self.overlay.confirm(write, confirmed, key, answer)
-                        }
-                        Progress::Refused(_) => {
-                            *self.outcomes.entry(write).or_default() += 1;
-                            self.overlay.remove(write)
-                        }
-                    };
+                    let outcomes = self.outcomes.entry(intent.layer.write).or_default();
+                    *outcomes += u32::from(matches!(progress, Progress::Confirmed { .. } | Progress::Refused(_)));
+                    let shown = self.overlay.progress(&intent.layer, progress);
                     self.show(shown);
                 }
             }
@@ -211,7 +197,7 @@ impl World {
             fields: Vec::new(),
             layer: Layer { write, row: Some(row), key, change },
         };
-        self.outbox.push(self.now, intent);
+        self.outbox.push(self.now, intent, None);
     }
 
     /// A row on the page; by its key, if it has one, as the hooks do it.

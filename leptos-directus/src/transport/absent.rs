@@ -73,6 +73,10 @@ pub(crate) fn seed() -> u64 {
     0
 }
 
+pub(crate) fn random() -> u128 {
+    0
+}
+
 pub(crate) async fn sleep(_duration: Duration) {
     std::future::pending().await
 }

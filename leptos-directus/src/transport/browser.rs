@@ -225,6 +225,15 @@ pub(crate) fn seed() -> u64 {
     js_sys::Math::random().to_bits()
 }
 
+/// Random bits as the browser's `crypto` gives them.
+pub(crate) fn random() -> u128 {
+    let mut bytes = [0; 16];
+    let drawn = web_sys::window()
+        .and_then(|window| window.crypto().ok())
+        .is_some_and(|crypto| crypto.get_random_values_with_u8_array(&mut bytes).is_ok());
+    if drawn { u128::from_le_bytes(bytes) } else { u128::from(seed()) << 64 | u128::from(seed()) }
+}
+
 pub(crate) async fn sleep(duration: Duration) {
     // The browser's own limit is 2^31 - 1 milliseconds; who waits longer is woken early and looks at the clock.
     let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs());

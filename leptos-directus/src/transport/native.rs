@@ -243,6 +243,11 @@ pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 
+/// From the keys of two hash maps, which the standard library draws at random.
+pub(crate) fn random() -> u128 {
+    u128::from(seed()) << 64 | u128::from(RandomState::new().hash_one(1))
+}
+
 pub(crate) async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

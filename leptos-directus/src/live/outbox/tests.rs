@@ -27,7 +27,7 @@ impl Outbox {
             fields: Vec::new(),
             layer,
         };
-        self.push(NOW, intent);
+        self.push(NOW, intent, None);
     }
 
     fn create(&mut self, number: u64, key: Option<&str>) {
@@ -299,11 +299,23 @@ fn while_it_is_in_doubt_who_the_visitor_is_nothing_is_sent() {
 }
 
 #[test]
-fn whose_a_write_is_is_asked_once_and_holds_nothing_up() {
+fn a_login_in_another_tab_is_found_before_anything_is_sent_again() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.found(NOW, Ok(Some("eve".to_owned())));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1"]);
+}
+
+#[test]
+fn whose_a_write_is_is_asked_only_where_it_matters() {
     let mut outbox = Outbox::new(OutboxConfig::default());
     outbox.update(1, 1);
-    outbox.update(2, 2);
-    assert_eq!(outbox.happens(), ["1 waits", "ask", "1 sent", "send 1", "2 waits", "2 sent", "send 2"]);
-    outbox.found(NOW, Err(network()));
-    assert_eq!(outbox.deadline(), None);
+    assert_eq!(outbox.happens(), ["1 waits", "1 sent", "send 1"]);
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    outbox.tick(outbox.deadline().unwrap());
+    assert_eq!(outbox.happens(), ["1 waits", "ask"]);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
 }
