@@ -29,7 +29,8 @@ use crate::{
     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
     error::Error,
     live::{
-        self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, RowKey, Who, WriteId,
+        self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope, RowKey,
+        Who, WriteId,
     },
     protocol::{DirectusCodec, Key, Query},
     rest::{Page, Rest},
@@ -61,6 +62,7 @@ pub(crate) enum News {
     /// A read has come back, and what it changed was told. It was sent when so many writes were done.
     Read {
         confirmed: u64,
+        scope: ReadScope,
     },
 }
 
@@ -302,7 +304,7 @@ struct Reader {
     query: Query,
     sink: LiveSink,
     /// The read that was sent last, as only its reply counts; and how many writes were done by then.
-    sent: Option<(ReadId, u64)>,
+    sent: Option<(ReadId, u64, ReadScope)>,
     key_field: String,
     only_key: Option<Key>,
     origin: Option<String>,
@@ -329,7 +331,7 @@ struct Driver {
     queries: HashMap<QueryId, Reader>,
     streams: HashMap<StreamId, StreamSink>,
     /// To be told after what the engine has to say.
-    after: Vec<(QueryId, News)>,
+    after: Vec<(QueryId, ReadId, u64, ReadScope)>,
     outbox: Outbox,
     answers: HashMap<WriteId, Answer>,
     doing: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -393,11 +395,14 @@ impl Driver {
                         self.outbox_outputs();
                         (self.status)(ClientEvent::IdentityInDoubt);
                     }
-                    Output::Read(id, number) => {
+                    Output::Read(id, number, scope) => {
                         if let Some(reader) = self.queries.get_mut(&id) {
-                            reader.sent = Some((number, self.outbox.confirmed()));
-                            let (collection, query) = (reader.collection.clone(), reader.query.clone());
+                            reader.sent = Some((number, self.outbox.confirmed(), scope.clone()));
+                            let (collection, query) =
+                                (reader.collection.clone(), scope.query(&reader.query, &reader.key_field));
                             reads.push(read(self.rest.clone(), id, number, collection, query));
+                            // Whoever counts the reads is told.
+                            (reader.sink)(News::Live(live::Output::Read(number, scope)));
                         }
                     }
                     Output::Live(id, output) => {
@@ -413,9 +418,13 @@ impl Driver {
                     }
                 }
             }
-            for (id, news) in std::mem::take(&mut self.after) {
+            for (id, read, confirmed, scope) in std::mem::take(&mut self.after) {
                 if let Some(reader) = self.queries.get_mut(&id) {
-                    (reader.sink)(news);
+                    // A read of some rows that did not tell enough is followed by another at once.
+                    let is_last = reader.sent.as_ref().is_some_and(|(sent, ..)| *sent == read);
+                    if is_last || scope == ReadScope::Window {
+                        (reader.sink)(News::Read { confirmed, scope });
+                    }
                 }
             }
             let pause = [self.engine.deadline(), self.outbox.deadline()]
@@ -553,11 +562,12 @@ impl Driver {
     }
 
     fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
-        let sent = self.queries.get(&id).and_then(|reader| reader.sent).filter(|(number, _)| *number == read);
-        if let Some((_, confirmed)) = sent
+        let sent = self.queries.get(&id).and_then(|reader| reader.sent.clone());
+        if let Some((number, confirmed, scope)) = sent
+            && number == read
             && result.as_ref().err().is_none_or(Error::is_refusal)
         {
-            self.after.push((id, News::Read { confirmed }));
+            self.after.push((id, read, confirmed, scope));
         }
         self.engine.reply(now, id, read, result);
     }

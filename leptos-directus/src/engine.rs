@@ -16,7 +16,7 @@ use crate::{
         self, ConnectionConfig, ConnectionStatus, Machine, Millis, Notice, SubscriptionId, SubscriptionSpec, Wake,
     },
     error::Error,
-    live::{self, Feed, LiveConfig, LiveQuery, ReadId},
+    live::{self, Feed, LiveConfig, LiveQuery, ReadId, ReadScope},
     protocol::{ClientMessage, EventKind, Key, ServerMessage, SubscriptionEvent},
     rest::Page,
 };
@@ -58,8 +58,8 @@ pub enum Output {
     Status(ConnectionStatus),
     /// Who the visitor is may have changed.
     IdentityInDoubt,
-    /// Read the query's window; the reply is reported with both numbers.
-    Read(QueryId, ReadId),
+    /// Read this of the query; the reply is reported with both numbers.
+    Read(QueryId, ReadId, ReadScope),
     /// Rows, counts or the status of a live query changed.
     Live(QueryId, live::Output),
     /// Nobody held the query for as long as the linger: `detach` it, or `retain` it if somebody came back meanwhile.
@@ -395,7 +395,7 @@ impl Engine {
         for (id, member) in &mut self.queries {
             while let Some(output) = member.live.next_output() {
                 self.outputs.push_back(match output {
-                    live::Output::Read(read) => Output::Read(*id, read),
+                    live::Output::Read(read, scope) => Output::Read(*id, read, scope),
                     output => Output::Live(*id, output),
                 });
             }

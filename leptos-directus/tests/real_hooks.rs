@@ -9,7 +9,8 @@ use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, Filter, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
     UseRealtimeCollectionOptions, connection::ConnectionConfig, engine::Counts, protocol::EventKind, use_directus,
-    use_realtime_collection, use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
+    use_realtime_aggregate, use_realtime_collection, use_realtime_collection_with_options, use_realtime_infinite,
+    use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use serde::Deserialize;
@@ -348,6 +349,85 @@ async fn a_row_that_does_not_fit_is_named_and_the_others_stay_live() {
     page.update(odd.as_i64().unwrap(), json!({ "title": "two" })).await;
     shows("both rows", posts.items(), &["one", "two"]).await;
     assert_eq!(posts.error().get_untracked(), None);
+}
+
+#[tokio::test]
+async fn a_growing_list_loads_more_and_keeps_what_is_there() {
+    let page = Page::open().await;
+    for title in ["a", "b", "c", "d", "e"] {
+        page.create(title, "x").await;
+    }
+    let status = RwSignal::new("x");
+    let query = move || Query::new().filter(Filter::field("status").eq(status.get())).sort("title");
+    let posts = use_realtime_infinite::<Post>(&page.posts, query, 2);
+    shows("the first page", posts.items(), &["a", "b"]).await;
+    assert!(posts.has_more().get_untracked());
+    let seen = StoredValue::new(Vec::<usize>::new());
+    let keys = posts.keys();
+    Effect::new_isomorphic(move |_| {
+        let count = keys.get().len();
+        seen.update_value(|seen| seen.push(count));
+    });
+    posts.load_more();
+    shows("two pages", posts.items(), &["a", "b", "c", "d"]).await;
+    let new = page.create("0", "x").await;
+    shows("a row that enters above", posts.items(), &["0", "a", "b", "c"]).await;
+    page.delete(new).await;
+    shows("a row that leaves", posts.items(), &["a", "b", "c", "d"]).await;
+    posts.load_more();
+    shows("all", posts.items(), &["a", "b", "c", "d", "e"]).await;
+    assert!(!posts.has_more().get_untracked());
+    posts.load_more();
+    assert!(!posts.is_loading_more().get_untracked(), "there is nothing to load");
+    eventually("the effect to have seen all", async || match seen.get_value() {
+        seen if seen.last() == Some(&5) => Ok(()),
+        seen => Err(seen),
+    })
+    .await;
+    assert!(seen.get_value().iter().all(|count| *count >= 2), "rows were lost: {:?}", seen.get_value());
+    for title in ["p", "q", "r"] {
+        page.create(title, "y").await;
+    }
+    status.set("y");
+    shows("one page of another query", posts.items(), &["p", "q"]).await;
+}
+
+#[tokio::test]
+async fn counts_and_groups_follow() {
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Lane {
+        status: String,
+        count: u64,
+    }
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    page.create("two", "y").await;
+    let query = Query::new().filter(Filter::field("status").eq("x")).limit(1).meta("*");
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    let lanes = use_realtime_aggregate::<Lane>(&page.posts, Query::new().aggregate("count", "*").group_by("status"));
+    let all = use_realtime_aggregate::<Value>(&page.posts, Query::new().aggregate("sum", "views"));
+    let are = |what: &'static str, counts: (u64, u64), groups: &'static [(&'static str, u64)], sum: Value| {
+        let groups: Vec<Lane> =
+            groups.iter().map(|(status, count)| Lane { status: (*status).to_owned(), count: *count }).collect();
+        eventually(what, move || {
+            let seen = (
+                posts.total_count().get_untracked().zip(posts.filter_count().get_untracked()),
+                lanes.groups().get_untracked(),
+                all.first().get_untracked().map(|all| all["sum"]["views"].clone()),
+            );
+            let is_so = seen == (Some(counts), groups.clone(), Some(sum.clone()));
+            std::future::ready(if is_so { Ok(()) } else { Err(seen) })
+        })
+    };
+    are("the first counts", (2, 1), &[("x", 1), ("y", 1)], Value::Null).await;
+    page.create("three", "x").await;
+    are("a row more", (3, 2), &[("x", 2), ("y", 1)], Value::Null).await;
+    page.update(one, json!({ "views": 7 })).await;
+    are("a sum", (3, 2), &[("x", 2), ("y", 1)], json!(7)).await;
+    page.delete(one).await;
+    are("a row less", (2, 1), &[("x", 1), ("y", 1)], Value::Null).await;
+    let wrong = use_realtime_aggregate::<Value>(&page.posts, Query::new());
+    assert!(wrong.error().get_untracked().is_some_and(|error| error.message().contains("aggregate")));
 }
 
 #[tokio::test]

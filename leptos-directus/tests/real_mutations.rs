@@ -330,17 +330,20 @@ async fn two_lists_of_one_collection_show_each_other_s_updates_and_not_each_othe
     let posts = page.list(&["a"]).await;
     let other = use_realtime_collection::<Post>(&page.posts, Query::new().sort("-title").limit(5));
     let item = use_realtime_item::<Post>(&page.posts, move || id.into());
+    let item_is = |expected: &'static str| {
+        eventually("the one row", move || {
+            let title = item.item().get_untracked().and_then(|post| post.title);
+            std::future::ready(if title.as_deref() == Some(expected) { Ok(()) } else { Err(title) })
+        })
+    };
     shows("the other list", other, &["a"]).await;
+    item_is("a").await;
     page.becomes_offline().await;
     posts.update(id, &json!({ "title": "b" }));
     posts.create(&json!({ "title": "c" }));
     shows("both at once", posts, &["b", "c"]).await;
     shows("the update at once", other, &["b"]).await;
-    eventually("the update at once", async || match item.item().get_untracked() {
-        Some(post) if post.title.as_deref() == Some("b") => Ok(()),
-        other => Err(other),
-    })
-    .await;
+    item_is("b").await;
     // A list that comes into being meanwhile knows what waits.
     let late = use_realtime_collection::<Post>(&page.posts, Query::new().sort("title").limit(7));
     page.link.set(Condition::Whole);

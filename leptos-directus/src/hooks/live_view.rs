@@ -21,8 +21,8 @@ use crate::{
     engine::QuerySpec,
     error::Error,
     live::{
-        Change, Intent, Layer, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, RowChanges, RowKey, Shown,
-        ShownRow, Who, Window,
+        Change, Intent, Layer, LiveConfig, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, ReadScope,
+        Reading, RowChanges, RowKey, Shown, ShownRow, Who, Window, as_asked,
     },
     protocol::{Key, Query},
     rest::{Page, decode, with_fields_of},
@@ -74,8 +74,9 @@ impl<F: Fn() -> Query + Send + Sync + 'static> IntoQuery for F {
 pub(crate) struct View<T> {
     collection: String,
     origin: Option<String>,
-    /// The key field, where it was asked for only because we need it: rows must come out as the query says.
-    unasked_key: Option<String>,
+    limit: Option<i64>,
+    /// Fields that are read only because we need them: rows must come out as the query says.
+    unasked: Vec<String>,
     overlay: Mutex<Overlay>,
     order: RwLock<Order>,
     pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
@@ -105,7 +106,8 @@ impl<T: RowType> View<T> {
         Self {
             collection: target.spec.collection.clone(),
             origin: target.origin.clone(),
-            unasked_key: target.unasked_key.clone(),
+            limit: target.query.limit,
+            unasked: target.unasked.clone(),
             overlay: Mutex::new(Overlay::new(target.new_rows)),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
@@ -125,7 +127,8 @@ impl<T: RowType> View<T> {
         Self {
             collection: String::new(),
             origin: None,
-            unasked_key: None,
+            limit: None,
+            unasked: Vec::new(),
             overlay: Mutex::default(),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
@@ -165,7 +168,8 @@ impl<T: RowType> View<T> {
         Self {
             collection: self.collection.clone(),
             origin: None,
-            unasked_key: self.unasked_key.clone(),
+            limit: self.limit,
+            unasked: self.unasked.clone(),
             overlay: Mutex::new(overlay),
             order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
             keys: ArcRwSignal::new(self.keys.get_untracked()),
@@ -202,8 +206,12 @@ impl<T: RowType> View<T> {
                 let shown = self.overlay().progress(&intent.layer, progress);
                 self.apply(shown);
             }
-            News::Read { confirmed } => {
-                let shown = self.overlay().read(confirmed, None);
+            News::Read { confirmed, scope } => {
+                let only = match &scope {
+                    ReadScope::Window => None,
+                    ReadScope::Keys(keys) => Some(keys.as_slice()),
+                };
+                let shown = self.overlay().read(confirmed, only);
                 self.apply(shown);
                 self.synced.set(Some(transport::unix_millis()));
             }
@@ -223,7 +231,7 @@ impl<T: RowType> View<T> {
                 }
             }
             // The driver makes the reads.
-            Output::Read(_) => {}
+            Output::Read(..) => {}
         }
     }
 
@@ -233,12 +241,7 @@ impl<T: RowType> View<T> {
     }
 
     fn read_row(&self, key: &RowKey, row: &Value) -> Result<T, Error> {
-        let mut row = row.clone();
-        if let (Some(field), Value::Object(fields)) = (&self.unasked_key, &mut row) {
-            // `shift_remove` would be needed for `preserve_order`; `remove` would move the last field to its place.
-            fields.shift_remove(field);
-        }
-        decode(row, &format!("`{}`, key {key}", self.collection))
+        decode(as_asked(row, &self.unasked), &format!("`{}`, key {key}", self.collection))
     }
 
     /// The row with the writes over it; without them, should it not fit `T` with them: a relation is written by its key.
@@ -251,31 +254,36 @@ impl<T: RowType> View<T> {
         })
     }
 
+    /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
     fn apply(&self, shown: Shown) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
+        let all_fitted = order.unfit.is_empty();
         let mut fresh = Vec::new();
         let mut gone: HashSet<RowKey> = HashSet::new();
-        for (key, row) in shown.changed {
-            match self.read_shown(&key, &row) {
+        for (key, row) in &shown.changed {
+            match self.read_shown(key, row) {
                 Ok(row) => {
-                    order.unfit.remove(&key);
-                    fresh.push((key, row));
+                    order.unfit.remove(key);
+                    fresh.push((key.clone(), row));
                 }
                 Err(error) => {
                     order.unfit.insert(key.clone(), error);
-                    gone.insert(key);
+                    gone.insert(key.clone());
                 }
             }
         }
-        for key in shown.removed {
-            order.unfit.remove(&key);
-            gone.insert(key);
+        for key in &shown.removed {
+            order.unfit.remove(key);
+            gone.insert(key.clone());
         }
-        if let Some(keys) = shown.order {
-            order.keys = keys;
-        }
-        let keys: Vec<RowKey> = order.keys.iter().filter(|key| !order.unfit.contains_key(*key)).cloned().collect();
-        let unfit = order.keys.iter().find_map(|key| order.unfit.get(key)?.clone());
+        shown.apply_order(&mut order.keys);
+        let all_fit = all_fitted && order.unfit.is_empty();
+        // Every key, only where a row may have been left out that is shown now, or the other way round.
+        let keys = (!all_fit || shown.order.is_some()).then(|| {
+            let keys = order.keys.iter().filter(|key| !order.unfit.contains_key(*key));
+            keys.cloned().collect::<Vec<RowKey>>()
+        });
+        let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)?.clone()) };
         drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
         let mut updates = Vec::new();
@@ -294,8 +302,14 @@ impl<T: RowType> View<T> {
                 signal.set(Some(row));
             }
         }
-        if *self.keys.read_untracked() != keys {
-            self.keys.set(keys);
+        match keys {
+            Some(keys) => {
+                if *self.keys.read_untracked() != keys {
+                    self.keys.set(keys);
+                }
+            }
+            None if shown.reorders() => self.keys.update(|keys| shown.apply_order(keys)),
+            None => {}
         }
         let left: Vec<_> = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
@@ -325,6 +339,11 @@ impl<T: RowType> View<T> {
         }
     }
 
+    /// How many rows are shown of a list that is asked for with one more.
+    fn most(&self) -> usize {
+        self.limit.and_then(|limit| usize::try_from(limit).ok()).map_or(usize::MAX, |limit| limit.saturating_sub(1))
+    }
+
     /// The key that a row has in Directus.
     fn key_of(&self, row: &RowKey) -> Option<Key> {
         let key = self.overlay().key(row);
@@ -351,7 +370,7 @@ type FirstView<T> = (Arc<View<T>>, Option<Page<Value>>);
 pub(crate) struct Target {
     pub(crate) spec: QuerySpec,
     query: Query,
-    unasked_key: Option<String>,
+    unasked: Vec<String>,
     name: String,
     new_rows: NewRows,
     client_keys: bool,
@@ -364,22 +383,22 @@ impl Target {
     pub(crate) fn new<T: RowType>(collection: &str, options: &UseRealtimeCollectionOptions, query: Query) -> Self {
         let UseRealtimeCollectionOptions { config, watch, new_rows, client_keys, .. } = options;
         let asked = with_fields_of::<T>(query);
-        let query = asked.for_reading(&config.key_field);
-        let unasked_key = (query.fields.len() > asked.fields.len()).then(|| config.key_field.clone());
-        // With the key that is hidden: who asked for it must not get the rows of somebody who did not.
+        let Reading { query, unasked, shape } = Reading::of(&asked, &config.key_field);
+        let config = LiveConfig { window: shape, ..config.clone() };
+        // Rows that were asked for with other fields come out otherwise.
         let name = format!(
-            "{collection}|{}|{unasked_key:?}|{watch:?}|{config:?}|{new_rows:?}|{:?}",
+            "{collection}|{}|{unasked:?}|{watch:?}|{config:?}|{new_rows:?}|{:?}",
             query.canonical(),
             TypeId::of::<T>()
         );
         // Groups have no keys that a write could go by.
-        let origin = (!query.is_aggregate()).then(|| {
-            let is_first = query.offset.is_none() && query.page.is_none();
-            let whole = Query { limit: query.limit.filter(|_| !is_first), ..query.clone() };
+        let origin = (!asked.is_aggregate()).then(|| {
+            let is_first = asked.offset.is_none() && asked.page.is_none();
+            let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
             format!("{collection}|{}", whole.canonical())
         });
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config: config.clone() };
-        Self { spec, query, unasked_key, name, new_rows: *new_rows, client_keys: *client_keys, origin }
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config };
+        Self { spec, query, unasked, name, new_rows: *new_rows, client_keys: *client_keys, origin }
     }
 
     #[cfg(feature = "native")]
@@ -388,8 +407,8 @@ impl Target {
     }
 
     #[cfg(feature = "native")]
-    pub(crate) fn unasked_key(&self) -> Option<&str> {
-        self.unasked_key.as_deref()
+    pub(crate) fn unasked(&self) -> &[String] {
+        &self.unasked
     }
 
     fn hold<T: RowType>(&self, client: &Client, first: Option<FirstView<T>>) -> (Held, Arc<View<T>>) {
@@ -414,6 +433,8 @@ pub(crate) struct LiveView<T: RowType> {
     /// On the server: what has to have been read before anything is shown.
     first: StoredValue<Option<ArcResource<First>>>,
     shown: RwSignal<Arc<View<T>>>,
+    /// Of a query that was asked for since; it is shown when its rows are there.
+    coming: RwSignal<Option<Arc<View<T>>>>,
     held: StoredValue<Option<Held>>,
     paused: RwSignal<bool>,
     core: StoredValue<Arc<Core>>,
@@ -494,6 +515,7 @@ impl<T: RowType> LiveView<T> {
             connection: core.status.clone().into(),
             first: StoredValue::new(first.filter(|_| !is_live)),
             shown: RwSignal::new(view),
+            coming: RwSignal::new(None),
             held: StoredValue::new(None),
             paused: RwSignal::new(!immediate),
             core: StoredValue::new(Arc::clone(core)),
@@ -512,7 +534,7 @@ impl<T: RowType> LiveView<T> {
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
         initial: Option<Page<Value>>,
     ) {
-        let coming: RwSignal<Option<Arc<View<T>>>> = RwSignal::new(None);
+        let coming = self.coming;
         let first = StoredValue::new(Some((self.shown.get_untracked(), initial)));
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
             if self.paused.get() {
@@ -608,6 +630,36 @@ impl<T: RowType> LiveView<T> {
             self.await_first();
             self.shown()?.meta.get()
         })
+    }
+
+    /// A count that the query asked for by `meta`: a number, or its text where a database counts further than JSON does.
+    pub(crate) fn count(self, name: &'static str) -> Signal<Option<u64>> {
+        let meta = self.meta();
+        Signal::derive(move || {
+            let meta = meta.get()?;
+            let count = meta.get(name)?;
+            count.as_u64().or_else(|| count.as_str()?.parse().ok())
+        })
+    }
+
+    /// The keys of a list that is asked for with one row more than it shows.
+    pub(crate) fn shown_keys(self) -> Vec<RowKey> {
+        self.await_first();
+        let Some(view) = self.shown() else { return Vec::new() };
+        let mut keys = view.keys.get();
+        keys.truncate(view.most());
+        keys
+    }
+
+    /// Whether that one row more is there.
+    pub(crate) fn has_more(self) -> bool {
+        self.await_first();
+        self.shown().is_some_and(|view| view.keys.read().len() > view.most())
+    }
+
+    /// Whether another query was asked for, and its rows are not there yet.
+    pub(crate) fn is_changing(self) -> Signal<bool> {
+        Signal::derive(move || self.coming.try_with(Option::is_some).unwrap_or_default())
     }
 
     pub(crate) fn status(self) -> Signal<LiveStatus> {

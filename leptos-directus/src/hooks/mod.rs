@@ -4,7 +4,9 @@ mod live_view;
 mod subscription;
 mod use_directus;
 mod use_directus_auth;
+mod use_realtime_aggregate;
 mod use_realtime_collection;
+mod use_realtime_infinite;
 mod use_realtime_item;
 mod write;
 
@@ -12,9 +14,16 @@ pub use live_view::{IntoQuery, RowType};
 pub use subscription::{Message, SubscribeOptions, Subscribing, Subscription};
 pub use use_directus::{Directus, DirectusOptions, provide_directus, use_directus};
 pub use use_directus_auth::{UseDirectusAuthReturn, User, use_directus_auth};
+pub use use_realtime_aggregate::{
+    UseRealtimeAggregateOptions, UseRealtimeAggregateReturn, use_realtime_aggregate,
+    use_realtime_aggregate_with_options,
+};
 pub use use_realtime_collection::{
     UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection,
     use_realtime_collection_with_options,
+};
+pub use use_realtime_infinite::{
+    UseRealtimeInfiniteOptions, UseRealtimeInfiniteReturn, use_realtime_infinite, use_realtime_infinite_with_options,
 };
 pub use use_realtime_item::{
     UseRealtimeItemReturn, use_realtime_item, use_realtime_item_with_options, use_realtime_singleton,
@@ -25,4 +34,4 @@ pub use write::Write;
 #[cfg(feature = "native")]
 mod native;
 #[cfg(feature = "native")]
-pub use native::{LiveRows, NativeOptions, Snapshot};
+pub use native::{LiveRows, NativeOptions, ReadCounts, Snapshot};

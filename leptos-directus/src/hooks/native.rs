@@ -21,7 +21,7 @@ use crate::{
     client::{Held, LiveRequest, LiveSink, News},
     connection::ConnectionConfig,
     error::Error,
-    live::{LiveStatus, Output, RowChanges},
+    live::{LiveStatus, Output, ReadScope, RowChanges, as_asked},
     protocol::{Key, Query, Secret},
     rest::Rest,
     transport::{Credentials, HttpClient, SocketTarget},
@@ -132,14 +132,12 @@ impl Directus {
         let target = Target::new::<Value>(&collection, &options, query);
         let core = self.core();
         let Some(client) = core.client() else { return LiveRows { held: None, board: Arc::default() } };
-        let unasked_key = target.unasked_key().map(str::to_owned);
         let (held, board) = client.hold(&client.own_name(), || {
-            let board = Arc::new(Board::default());
+            let board = Arc::new(Board::new(target.unasked().to_vec()));
             let sink: LiveSink = Box::new({
                 let board = Arc::clone(&board);
-                let mut mirror = Mirror { unasked_key, order: Vec::new(), rows: HashMap::new() };
                 move |news| match news {
-                    News::Live(output) => board.output(&mut mirror, output),
+                    News::Live(output) => board.output(output),
                     News::Write(..) | News::Read { .. } => {}
                 }
             });
@@ -162,66 +160,86 @@ pub struct Snapshot {
     pub rows: Vec<Value>,
 }
 
+/// How often a live query was read; see [`LiveRows::reads`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCounts {
+    /// Reads of the whole window.
+    pub windows: u64,
+    /// Reads of the rows in doubt alone.
+    pub keys: u64,
+}
+
 /// The rows as changes make them.
+#[derive(Default)]
 struct Mirror {
-    unasked_key: Option<String>,
+    /// Fields that were read only because we need them.
+    unasked: Vec<String>,
     order: Vec<Key>,
     rows: HashMap<Key, Arc<Value>>,
 }
 
 impl Mirror {
     fn apply(&mut self, changes: RowChanges) {
+        changes.apply_order(&mut self.order);
         for key in &changes.removed {
             self.rows.remove(key);
         }
         self.rows.extend(changes.changed);
-        if let Some(order) = changes.order {
-            self.order = order;
-        }
     }
 
-    /// The rows in order, without a key that was asked for only because we need it.
+    /// The rows in order, as they were asked for.
     fn rows(&self) -> Vec<Value> {
         let rows = self.order.iter().filter_map(|key| self.rows.get(key));
-        rows.map(|row| {
-            let mut row = (**row).clone();
-            if let (Some(field), Value::Object(fields)) = (&self.unasked_key, &mut row) {
-                fields.shift_remove(field);
-            }
-            row
-        })
-        .collect()
+        rows.map(|row| as_asked(row, &self.unasked)).collect()
     }
 }
 
-/// The latest snapshot, for one reader.
+/// What the latest snapshot is made of, for one reader: made when it is read, however many changes there were.
 #[derive(Default)]
 struct Board(Mutex<Posted>);
 
 #[derive(Default)]
 struct Posted {
-    snapshot: Snapshot,
+    mirror: Mirror,
+    status: LiveStatus,
+    error: Option<Error>,
+    reads: ReadCounts,
     is_new: bool,
     reader: Option<Waker>,
 }
 
+impl Posted {
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { status: self.status, error: self.error.clone(), rows: self.mirror.rows() }
+    }
+}
+
 impl Board {
+    fn new(unasked: Vec<String>) -> Self {
+        Self(Mutex::new(Posted { mirror: Mirror { unasked, ..Mirror::default() }, ..Posted::default() }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Posted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn output(&self, mirror: &mut Mirror, output: Output) {
+    fn output(&self, output: Output) {
         let mut posted = self.lock();
         match output {
-            Output::Rows(changes) => {
-                mirror.apply(changes);
-                posted.snapshot.rows = mirror.rows();
-            }
+            Output::Rows(changes) => posted.mirror.apply(changes),
             Output::Status(status, error) => {
-                posted.snapshot.status = status;
-                posted.snapshot.error = error;
+                posted.status = status;
+                posted.error = error;
             }
-            Output::Meta(_) | Output::Read(_) => return,
+            Output::Read(_, ReadScope::Window) => {
+                posted.reads.windows += 1;
+                return;
+            }
+            Output::Read(_, ReadScope::Keys(_)) => {
+                posted.reads.keys += 1;
+                return;
+            }
+            Output::Meta(_) => return,
         }
         posted.is_new = true;
         if let Some(reader) = posted.reader.take() {
@@ -247,7 +265,13 @@ impl LiveRows {
     /// The latest snapshot, whether or not it was read before.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.board.lock().snapshot.clone()
+        self.board.lock().snapshot()
+    }
+
+    /// How often the rows were read until now, and how much of them: for measuring.
+    #[must_use]
+    pub fn reads(&self) -> ReadCounts {
+        self.board.lock().reads
     }
 
     /// Reads the rows again now.
@@ -267,7 +291,7 @@ impl Stream for LiveRows {
         }
         let mut posted = self.board.lock();
         if std::mem::take(&mut posted.is_new) {
-            return Poll::Ready(Some(posted.snapshot.clone()));
+            return Poll::Ready(Some(posted.snapshot()));
         }
         posted.reader = Some(context.waker().clone());
         Poll::Pending

@@ -196,6 +196,24 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
         self.view.item(key.into())
     }
 
+    pub(crate) fn view(self) -> LiveView<T> {
+        self.view
+    }
+
+    /// How many rows the collection has for this visitor, kept true as the rows are. `None` unless the query asks for it by
+    /// `meta("total_count")` or `meta("*")`.
+    #[must_use]
+    pub fn total_count(self) -> Signal<Option<u64>> {
+        self.view.count("total_count")
+    }
+
+    /// How many rows the query's filter finds, without its limit, kept true as the rows are. `None` unless the query asks for
+    /// it by `meta("filter_count")` or `meta("*")`.
+    #[must_use]
+    pub fn filter_count(self) -> Signal<Option<u64>> {
+        self.view.count("filter_count")
+    }
+
     /// The counts that the query asked for by `meta`.
     #[must_use]
     pub fn meta(self) -> Signal<Option<Value>> {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{
     outbox::Progress,
     row::{RowKey, WriteId},
-    window::RowChanges,
+    window::{RowChanges, Splice},
 };
 use crate::protocol::Key;
 
@@ -87,12 +87,36 @@ pub struct ShownRow {
 pub struct Shown {
     /// All rows in order, if rows entered, left or moved.
     pub order: Option<Vec<RowKey>>,
+    /// The same step by step, where that is known: a row goes from its place, or comes in there. Never beside `order`.
+    pub splices: Vec<(usize, Option<RowKey>)>,
     /// Rows that are new or not what they were.
     pub changed: Vec<(RowKey, ShownRow)>,
     /// Rows that left.
     pub removed: Vec<RowKey>,
     /// Whether rows got their keys.
     pub named: bool,
+}
+
+impl Shown {
+    /// Whether rows entered, left or moved.
+    #[must_use]
+    pub fn reorders(&self) -> bool {
+        self.order.is_some() || !self.splices.is_empty()
+    }
+
+    /// Brings somebody's list of the rows, which was right before, to what it is now.
+    pub fn apply_order(&self, rows: &mut Vec<RowKey>) {
+        if let Some(order) = &self.order {
+            rows.clone_from(order);
+        }
+        for (at, row) in &self.splices {
+            match row {
+                Some(row) => rows.insert((*at).min(rows.len()), row.clone()),
+                None if *at < rows.len() => drop(rows.remove(*at)),
+                None => {}
+            }
+        }
+    }
 }
 
 /// A live query's rows, and this page's writes over them.
@@ -158,29 +182,39 @@ impl Overlay {
         self.shown_order.iter().filter_map(|row| self.shown.get_key_value(row))
     }
 
-    /// A read gave other rows.
+    /// A read gave other rows. Costs what it touches, as long as no writes are over them.
     pub fn server(&mut self, changes: RowChanges) -> Shown {
         let mut touched: HashSet<RowKey> = HashSet::new();
-        let moved = changes.order.is_some();
-        for (key, row) in changes.changed {
-            touched.insert(self.name(&key));
-            self.rows.insert(key, row);
-        }
+        changes.apply_order(&mut self.order);
         for key in &changes.removed {
             touched.insert(self.name(key));
             self.rows.remove(key);
             self.held.remove(key);
         }
-        if let Some(order) = changes.order {
-            if self.laid.iter().any(Laid::is_anonymous) {
-                let is_new = |key: &&Key| !self.shown.contains_key(&self.name(key)) && !self.names.contains_key(*key);
-                let new: Vec<Key> = order.iter().filter(is_new).cloned().collect();
-                self.held.extend(new);
-            }
-            self.order = order;
+        if self.laid.iter().any(Laid::is_anonymous) {
+            let is_new = |key: &&Key| !self.shown.contains_key(&self.name(key)) && !self.names.contains_key(*key);
+            let new: Vec<Key> = changes.changed.iter().map(|(key, _)| key).filter(is_new).cloned().collect();
+            self.held.extend(new);
+        }
+        for (key, row) in changes.changed {
+            touched.insert(self.name(&key));
+            self.rows.insert(key, row);
         }
         let touched = touched.into_iter().collect();
-        self.render(touched, moved)
+        if self.laid.is_empty() {
+            let order = changes.order.map(|order| order.iter().map(|key| self.name(key)).collect());
+            let splices = changes.splices.into_iter().map(|splice| match splice {
+                Splice::Remove(at) => (at, None),
+                Splice::Insert(at, key) => (at, Some(self.name(&key))),
+            });
+            let moves = Shown { order, splices: splices.collect(), ..Shown::default() };
+            moves.apply_order(&mut self.shown_order);
+            let shown = self.render(touched, false);
+            Shown { order: moves.order, splices: moves.splices, ..shown }
+        } else {
+            let moved = changes.order.is_some() || !changes.splices.is_empty();
+            self.render(touched, moved)
+        }
     }
 
     /// Something became of a write.

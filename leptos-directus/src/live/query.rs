@@ -4,13 +4,21 @@ use std::{collections::VecDeque, time::Duration};
 
 use serde_json::Value;
 
-use super::window::{RowChanges, Window};
+use super::{
+    doubt::Doubt,
+    reply::{KeyReply, Sight},
+    shape::{ReadScope, WindowShape},
+    window::{RowChanges, Window},
+};
 use crate::{
     connection::{Backoff, Millis},
     error::Error,
     protocol::Key,
     rest::Page,
 };
+
+/// How often a query whose filter names the time (`$NOW`) is read again, if nothing else is said.
+const TIMED_EVERY: Duration = Duration::from_secs(60);
 
 /// What a live query goes by.
 #[derive(Clone, Debug)]
@@ -19,7 +27,14 @@ pub struct LiveConfig {
     pub key_field: String,
     /// Hints about other keys are none of this query's business; only for queries for one row, by its key.
     pub only_key: Option<Key>,
-    /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). Never, by default.
+    /// What there is to know of the query. Nothing, by default: then its window is read whole at every hint.
+    pub window: WindowShape,
+    /// Windows of no more rows than this are read whole at every hint: 50.
+    pub small: usize,
+    /// If more keys than this are in doubt, the window is read whole: 64.
+    pub keys_at_most: usize,
+    /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). By default never,
+    /// and every 60 s where the query's filter names the time (`$NOW`).
     pub revalidate_every: Option<Duration>,
     /// While there is no socket, read this often: 30 s.
     pub poll_every: Duration,
@@ -36,12 +51,22 @@ impl Default for LiveConfig {
         Self {
             key_field: "id".to_owned(),
             only_key: None,
+            window: WindowShape::default(),
+            small: 50,
+            keys_at_most: 64,
             revalidate_every: None,
             poll_every: Duration::from_secs(30),
             first_read_after: Duration::from_secs(1),
             refused_retry: Duration::from_secs(30),
             seed: 0,
         }
+    }
+}
+
+impl LiveConfig {
+    /// How often to read again, whatever is announced.
+    fn revalidates(&self) -> Option<Duration> {
+        self.revalidate_every.or(self.window.moves_with_time().then_some(TIMED_EVERY))
     }
 }
 
@@ -97,14 +122,23 @@ impl LiveStatus {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Read the window; the reply is reported with this number.
-    Read(ReadId),
+    /// Read this; the reply is reported with this number.
+    Read(ReadId, ReadScope),
     /// Rows changed.
     Rows(RowChanges),
     /// The counts that were asked for with `meta` changed.
     Meta(Option<Value>),
     /// The status or the error changed.
     Status(LiveStatus, Option<Error>),
+}
+
+/// A read on its way.
+#[derive(Debug)]
+struct Flight {
+    id: ReadId,
+    scope: ReadScope,
+    /// It was sent after everything was announced, and nothing was lost since.
+    covered: bool,
 }
 
 /// One live query.
@@ -117,17 +151,19 @@ pub struct LiveQuery {
     feed: Feed,
     /// Since when nothing, or not everything, is announced.
     down_since: Option<Millis>,
-    /// Something may have changed since the last read was sent.
-    doubt: bool,
+    /// What may have changed since it was last asked for.
+    doubt: Doubt,
     /// Reads without a feed too, once: somebody asked for it.
     asked: bool,
     /// A read that was sent while everything was announced has come back since the feed came up.
     caught_up: bool,
     /// A read has come back since the feed went down.
     polled: bool,
-    flight: Option<ReadId>,
-    /// The read on its way was sent after everything was announced, and nothing was lost since.
-    flight_covered: bool,
+    flight: Option<Flight>,
+    /// What the window showed about itself when it was last read whole; nothing if keys are not to be read.
+    sight: Option<Sight>,
+    /// Directus could not read keys: not tried again until the feed comes up anew.
+    only_whole: bool,
     next_read: u64,
     /// When the last read came back well.
     read_at: Option<Millis>,
@@ -158,12 +194,13 @@ impl LiveQuery {
             loaded: false,
             feed: Feed::Down,
             down_since: Some(now),
-            doubt: true,
+            doubt: Doubt::All,
             asked: false,
             caught_up: false,
             polled: false,
             flight: None,
-            flight_covered: false,
+            sight: None,
+            only_whole: false,
             next_read: 0,
             read_at: None,
             born: now,
@@ -225,26 +262,47 @@ impl LiveQuery {
 
     /// When the next read is due, as far as nothing else happens: now (0), later, or never.
     fn due(&self) -> Option<Millis> {
+        let hinted = (self.doubt.is_any() && self.feed != Feed::Down).then_some(0);
+        // A failed or refused read is tried again, whatever the feed says.
+        [hinted, self.retry_at, self.whole_due()].into_iter().flatten().min()
+    }
+
+    /// When the window is due, whatever is hinted at.
+    fn whole_due(&self) -> Option<Millis> {
         let mut due: Option<Millis> = None;
         let mut consider = |at: Millis| due = Some(due.map_or(at, |due| due.min(at)));
-        if self.asked || (self.doubt && self.feed != Feed::Down) {
+        if self.asked {
             consider(0);
         }
-        if !self.loaded && !self.refused && self.doubt {
+        if !self.loaded && !self.refused && self.doubt == Doubt::All {
             consider(self.born + millis(self.config.first_read_after));
         }
         if let Some(since) = self.down_since {
             let last = self.read_at.map_or(since, |read_at| read_at.max(since));
             consider(last + millis(self.config.poll_every));
         }
-        if let (Some(every), Some(read_at)) = (self.config.revalidate_every, self.read_at) {
+        if let (Some(every), Some(read_at)) = (self.config.revalidates(), self.read_at) {
             consider(read_at + millis(every));
         }
-        // A failed or refused read is tried again, whatever the feed says.
-        if let Some(retry_at) = self.retry_at {
-            consider(retry_at);
-        }
         due
+    }
+
+    /// What to read now: the keys in doubt, if that can be enough.
+    fn scope(&self, now: Millis) -> ReadScope {
+        let whole = self.refused || !self.loaded || self.only_whole || self.whole_due().is_some_and(|due| now >= due);
+        match (&self.doubt, &self.sight) {
+            (Doubt::Keys(keys), Some(sight))
+                if !whole
+                    && !keys.is_empty()
+                    && self.window.len() > self.config.small
+                    // Reading a good part of the rows one by one is no cheaper than reading all.
+                    && keys.len() <= self.window.len() / 4
+                    && sight.suffices(&self.window, &self.config.window, keys.iter()) =>
+            {
+                ReadScope::Keys(keys.iter().cloned().collect())
+            }
+            _ => ReadScope::Window,
+        }
     }
 
     /// The announcements came up, went down, or came up in part.
@@ -256,8 +314,11 @@ impl LiveQuery {
         }
         self.feed = feed;
         self.caught_up = false;
-        self.flight_covered = false;
-        self.doubt = true;
+        if let Some(flight) = &mut self.flight {
+            flight.covered = false;
+        }
+        self.doubt = Doubt::All;
+        self.only_whole = false;
         if feed == Feed::Up {
             self.down_since = None;
             // What failed before may well work now; a wait that the server asked for is kept.
@@ -279,7 +340,11 @@ impl LiveQuery {
         {
             return;
         }
-        self.doubt = true;
+        if keys.is_empty() {
+            self.doubt = Doubt::All;
+        } else {
+            self.doubt.add(keys, self.config.keys_at_most);
+        }
         if self.refused {
             self.retry_at = None;
         }
@@ -288,7 +353,7 @@ impl LiveQuery {
 
     /// Somebody wants to be sure, with or without a socket.
     pub fn refetch(&mut self, now: Millis) {
-        self.doubt = true;
+        self.doubt = Doubt::All;
         self.asked = true;
         self.retry_at = None;
         self.settle(now);
@@ -303,47 +368,67 @@ impl LiveQuery {
     }
 
     /// A read came back.
+    ///
+    /// One that was sent before a hint is shown all the same: it is newer than what is there, because reads are made one
+    /// after the other. What was hinted at meanwhile is read again.
     pub fn reply(&mut self, now: Millis, read: ReadId, result: Result<Page<Value>, Error>) {
-        if self.flight != Some(read) {
-            return;
-        }
-        self.flight = None;
-        match result {
-            Ok(page) => {
-                self.backoff.reset();
-                self.retry_at = None;
-                self.error = None;
+        let Some(flight) = self.flight.take_if(|flight| flight.id == read) else { return };
+        match (result, flight.scope) {
+            (Ok(page), ReadScope::Window) => {
+                self.answered();
                 self.refused = false;
                 self.loaded = true;
                 self.read_at = Some(now);
-                // If the feed came up while the read was on its way, `doubt` is set, and another one follows.
+                // If the feed came up while the read was on its way, everything is in doubt, and another one follows.
                 match self.feed {
-                    Feed::Up => self.caught_up |= self.flight_covered,
+                    Feed::Up => self.caught_up |= flight.covered,
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
                 self.show(page);
+                let LiveConfig { window: shape, key_field, small, .. } = &self.config;
+                let is_big = self.window.len() > *small;
+                self.sight = is_big.then(|| Sight::of(&self.window, shape, key_field)).flatten();
             }
-            Err(error) => {
-                let wait = if error.is_refusal() {
-                    self.refused = true;
-                    self.loaded = true;
-                    self.show(Page { items: Vec::new(), meta: None });
-                    self.config.refused_retry
-                } else if error.is_transient() {
-                    self.backoff.next_delay().max(error.retry_after().unwrap_or_default())
-                } else {
-                    // An answer that will be the same next time, such as a query that Directus can't read.
-                    self.loaded = true;
-                    self.config.refused_retry
-                };
-                if error.is_transient() {
-                    self.doubt = true;
-                }
-                self.retry_at = Some(now + millis(wait));
-                self.error = Some(error);
+            (Ok(page), ReadScope::Keys(keys)) => {
+                self.answered();
+                self.show_keys(&keys, page.items);
             }
+            // Directus can't read these keys, such as texts where the key is a number. It can read the window.
+            (Err(error), ReadScope::Keys(_)) if !error.is_refusal() && !error.is_transient() => {
+                self.only_whole = true;
+                self.doubt = Doubt::All;
+            }
+            (Err(error), scope) => self.failed(now, error, scope),
         }
         self.settle(now);
+    }
+
+    fn answered(&mut self) {
+        self.backoff.reset();
+        self.retry_at = None;
+        self.error = None;
+    }
+
+    fn failed(&mut self, now: Millis, error: Error, scope: ReadScope) {
+        let wait = if error.is_refusal() {
+            self.refused = true;
+            self.loaded = true;
+            self.show(Page { items: Vec::new(), meta: None });
+            self.sight = None;
+            self.config.refused_retry
+        } else if error.is_transient() {
+            self.backoff.next_delay().max(error.retry_after().unwrap_or_default())
+        } else {
+            // An answer that will be the same next time, such as a query that Directus can't read.
+            self.loaded = true;
+            self.config.refused_retry
+        };
+        match scope {
+            ReadScope::Keys(keys) if error.is_transient() => self.doubt.add(&keys, self.config.keys_at_most),
+            _ => self.doubt = Doubt::All,
+        }
+        self.retry_at = Some(now + millis(wait));
+        self.error = Some(error);
     }
 
     /// Time has passed.
@@ -362,19 +447,35 @@ impl LiveQuery {
         }
     }
 
+    fn show_keys(&mut self, asked: &[Key], rows: Vec<Value>) {
+        let LiveConfig { window: shape, key_field, .. } = &self.config;
+        let changes = self
+            .sight
+            .as_ref()
+            .and_then(|sight| KeyReply { window: &self.window, shape, sight, key_field, asked }.changes(rows));
+        let Some(changes) = changes else {
+            self.doubt = Doubt::All;
+            return;
+        };
+        if !changes.is_empty() {
+            self.window.apply(&changes);
+            self.outputs.push_back(Output::Rows(changes));
+        }
+    }
+
     fn settle(&mut self, now: Millis) {
         if self.flight.is_none()
             && self.due().is_some_and(|due| now >= due)
             && self.retry_at.is_none_or(|retry_at| now >= retry_at)
         {
             self.next_read += 1;
-            let read = ReadId(self.next_read);
-            self.flight = Some(read);
-            self.flight_covered = self.feed == Feed::Up;
-            self.doubt = false;
+            let id = ReadId(self.next_read);
+            let scope = self.scope(now);
+            self.flight = Some(Flight { id, scope: scope.clone(), covered: self.feed == Feed::Up });
+            self.doubt = Doubt::default();
             self.asked = false;
             self.retry_at = None;
-            self.outputs.push_back(Output::Read(read));
+            self.outputs.push_back(Output::Read(id, scope));
         }
         self.tell();
     }

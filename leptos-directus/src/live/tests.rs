@@ -139,14 +139,12 @@ impl World {
     }
 
     fn show(&mut self, shown: Shown) {
+        shown.apply_order(&mut self.order);
         for (row, look) in shown.changed {
             self.rows.insert(row, look.value);
         }
         for row in shown.removed {
             self.rows.remove(&row);
-        }
-        if let Some(order) = shown.order {
-            self.order = order;
         }
     }
 

@@ -13,11 +13,22 @@ pub struct Window {
     rows: HashMap<Key, Arc<Value>>,
 }
 
+/// One step from an order of keys to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Splice {
+    /// The key at this place goes.
+    Remove(usize),
+    /// This key comes in at this place, before the one that is there.
+    Insert(usize, Key),
+}
+
 /// What a newer read changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RowChanges {
-    /// All keys in order, if rows entered, left or moved.
+    /// All keys in order, if rows entered, left or moved and the whole window was read.
     pub order: Option<Vec<Key>>,
+    /// How the order changed, step by step, if rows entered, left or moved and only some were read. Never beside `order`.
+    pub splices: Vec<Splice>,
     /// Rows that are new or not what they were.
     pub changed: Vec<(Key, Arc<Value>)>,
     /// Keys of the rows that left.
@@ -28,7 +39,37 @@ impl RowChanges {
     /// Whether nothing changed at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_none() && self.changed.is_empty() && self.removed.is_empty()
+        self.order.is_none() && self.splices.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+
+    /// Whether rows entered, left or moved.
+    #[must_use]
+    pub fn reorders(&self) -> bool {
+        self.order.is_some() || !self.splices.is_empty()
+    }
+
+    /// Brings somebody's list of the keys, which was right before, to what it is now.
+    ///
+    /// ```
+    /// # use leptos_directus::live::{RowChanges, Splice};
+    /// # use leptos_directus::protocol::Key;
+    /// let mut changes = RowChanges::default();
+    /// changes.splices = vec![Splice::Remove(2), Splice::Insert(0, "c".into())];
+    /// let mut keys: Vec<Key> = vec!["a".into(), "b".into(), "c".into()];
+    /// changes.apply_order(&mut keys);
+    /// assert_eq!(keys, ["c", "a", "b"].map(Key::from));
+    /// ```
+    pub fn apply_order<K: From<Key>>(&self, keys: &mut Vec<K>) {
+        if let Some(order) = &self.order {
+            *keys = order.iter().cloned().map(K::from).collect();
+        }
+        for splice in &self.splices {
+            match splice {
+                Splice::Remove(at) if *at < keys.len() => drop(keys.remove(*at)),
+                Splice::Insert(at, key) => keys.insert((*at).min(keys.len()), K::from(key.clone())),
+                Splice::Remove(_) => {}
+            }
+        }
     }
 }
 
@@ -64,6 +105,34 @@ impl Window {
         self.order = order;
         self.rows = kept;
         changes
+    }
+
+    /// Takes over changes that were made for these rows, at a cost that does not grow with their number; only a row that
+    /// enters or leaves pushes the keys behind it.
+    pub(super) fn apply(&mut self, changes: &RowChanges) {
+        changes.apply_order(&mut self.order);
+        for key in &changes.removed {
+            self.rows.remove(key);
+        }
+        for (key, row) in &changes.changed {
+            self.rows.insert(key.clone(), Arc::clone(row));
+        }
+    }
+
+    /// The row with this key, if there is one.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Arc<Value>> {
+        self.rows.get(key)
+    }
+
+    /// The keys in order.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.order
+    }
+
+    pub(super) fn row_at(&self, place: usize) -> Option<&Arc<Value>> {
+        self.rows.get(self.order.get(place)?)
     }
 
     /// The rows in order.

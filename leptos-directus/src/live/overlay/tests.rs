@@ -229,3 +229,24 @@ fn only_what_is_touched_is_told() {
     let shown = list.reads(&json!([{"id": 1, "a": 1}, {"id": 2, "a": 2}]));
     assert_eq!((shown.order, shown.removed), (None, vec![]));
 }
+
+#[test]
+fn a_row_that_enters_or_moves_is_told_by_its_step_as_long_as_no_writes_are_over_the_rows() {
+    let mut list = List::of(&json!([{"id": 1}, {"id": 2}]));
+    let enters = |key: i64| RowChanges {
+        splices: vec![Splice::Remove(1), Splice::Insert(0, key.into())],
+        changed: vec![(key.into(), Arc::new(json!({"id": key})))],
+        removed: vec![2.into()],
+        ..RowChanges::default()
+    };
+    let shown = list.overlay.server(enters(3));
+    assert_eq!((shown.order, shown.splices), (None, vec![(1, None), (0, Some(3.into()))]));
+    list.shows(&[("3", json!({"id": 3})), ("1", json!({"id": 1}))]);
+    let write = list.update(3, json!({"id": 3}));
+    let shown = list
+        .overlay
+        .server(RowChanges { splices: vec![Splice::Remove(0), Splice::Insert(1, 3.into())], ..RowChanges::default() });
+    assert_eq!((shown.order, shown.splices), (Some(vec![1.into(), 3.into()]), vec![]));
+    list.overlay.remove(write);
+    list.shows(&[("1", json!({"id": 1})), ("3", json!({"id": 3}))]);
+}

@@ -25,7 +25,7 @@ fn outputs(query: &mut LiveQuery) -> Vec<Output> {
 
 fn reads(query: &mut LiveQuery) -> Vec<ReadId> {
     let reads = outputs(query).into_iter().filter_map(|output| match output {
-        Output::Read(read) => Some(read),
+        Output::Read(read, _) => Some(read),
         _ => None,
     });
     reads.collect()
@@ -221,3 +221,6 @@ fn a_partly_refused_feed_is_polled() {
     query.hint(NOW, &[key(1)]);
     assert_eq!(reads(&mut query).len(), 1);
 }
+
+/// Windows of some size, of which only the rows in doubt are read.
+mod keys;

@@ -1,0 +1,108 @@
+//! What is read for a query that was asked for, and what of it nobody asked for.
+
+use serde_json::Value;
+
+use super::shape::{WindowShape, reads, sort_fields};
+use crate::protocol::Query;
+
+/// What is read for a query.
+///
+/// ```
+/// # use leptos_directus::{live::Reading, protocol::Query};
+/// let reading = Reading::of(&Query::new().fields(["title"]).sort("-views"), "id");
+/// assert_eq!(reading.query, Query::new().fields(["title", "id", "views"]).sort(["-views", "id"]).all());
+/// assert_eq!(reading.unasked, ["id", "views"]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The query that reads the window.
+    pub query: Query,
+    /// Fields that are read only because the engine needs them: the key, and what the rows are ordered by. They are to be
+    /// taken out of the rows again.
+    pub unasked: Vec<String>,
+    /// What the engine is to know of the query.
+    pub shape: WindowShape,
+}
+
+impl Reading {
+    /// For a query as the app wrote it, about rows with the primary key `key_field`.
+    #[must_use]
+    pub fn of(asked: &Query, key_field: &str) -> Self {
+        let mut query = asked.for_reading(key_field);
+        // Whoever may sort by a field may read it: Directus refuses the sort otherwise.
+        let mut whole = query.clone();
+        for field in sort_fields(&query).into_iter().flatten() {
+            // Beside a relation's own fields its name stands for nothing more.
+            let inside = format!("{}.", field.name);
+            if !reads(&whole, &field.name) && !query.fields.iter().any(|name| name.starts_with(&inside)) {
+                whole.fields.push(field.name);
+            }
+        }
+        // Where it helps nothing, nothing more is read.
+        let shape = WindowShape::of(&whole, key_field);
+        if shape.reads_keys() {
+            query = whole;
+        }
+        let unasked = query.fields.get(asked.fields.len()..).unwrap_or_default().to_vec();
+        Self { query, unasked, shape }
+    }
+}
+
+/// The row as the app asked for it.
+#[must_use]
+pub(crate) fn as_asked(row: &Value, unasked: &[String]) -> Value {
+    let mut row = row.clone();
+    if let Value::Object(fields) = &mut row {
+        for field in unasked {
+            // `remove` would move the last field to its place.
+            fields.shift_remove(field);
+        }
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(asked: Query, fields: &[&str], unasked: &[&str], reads_keys: bool) {
+        let reading = Reading::of(&asked, "id");
+        assert_eq!(reading.query.fields, fields);
+        assert_eq!(reading.unasked, unasked);
+        assert_eq!(reading.shape.reads_keys(), reads_keys);
+    }
+
+    #[test]
+    fn what_rows_are_ordered_by_is_read_along_and_known_as_unasked() {
+        let q = Query::new;
+        check(q().sort("-views"), &[], &[], true);
+        check(q().fields("*").sort("-views"), &["*"], &[], true);
+        check(
+            q().fields("title").sort(["-views", "date"]),
+            &["title", "id", "views", "date"],
+            &["id", "views", "date"],
+            true,
+        );
+        check(q().fields("id,views").sort("views"), &["id", "views"], &[], true);
+    }
+
+    #[test]
+    fn nothing_more_is_read_where_it_helps_nothing() {
+        let q = Query::new;
+        check(q().fields("title"), &["title", "id"], &["id"], false);
+        check(q().fields("title").sort("author.name"), &["title", "id"], &["id"], false);
+        check(q().fields("title,parent.title").sort("views"), &["title", "parent.title", "id"], &["id"], false);
+        check(q().fields("author.name").sort("author"), &["author.name", "id"], &["id"], false);
+        check(q().aggregate("count", "*").group_by("status").sort("status"), &[], &[], false);
+    }
+
+    #[test]
+    fn a_row_comes_out_as_it_was_asked_for() {
+        let row = json!({ "title": "a", "id": 1, "views": 2, "status": "x" });
+        let asked = as_asked(&row, &["id".to_owned(), "views".to_owned()]);
+        assert_eq!(asked.to_string(), r#"{"title":"a","status":"x"}"#);
+    }
+}
