@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -34,7 +34,7 @@ use crate::{
     },
     protocol::{DirectusCodec, Key, Query},
     rest::{Page, Rest},
-    transport::{self, Socket, SocketEvent, SocketTarget, WakeEvents},
+    transport::{self, Socket, SocketEvent, SocketTarget, Store, WakeEvents},
 };
 
 /// Where rows and states of a live query go.
@@ -87,6 +87,7 @@ enum Command {
     Connect,
     Disconnect,
     Write { intent: Box<Intent>, who: Option<Who>, answer: Answer },
+    Keep { store: String, who: Option<Who> },
     IdentityChanged(Option<Who>),
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
@@ -122,7 +123,7 @@ struct Inner {
     commands: UnboundedSender<Command>,
     dormant: Mutex<Option<Dormant>>,
     registry: Registry,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
 }
 
 /// Reaches the driver of one connection. When the last clone goes, the driver ends, and with it the socket.
@@ -147,7 +148,7 @@ impl Client {
             commands,
             dormant: Mutex::new(Some(dormant)),
             registry: Registry::default(),
-            next: AtomicU64::new(0),
+            next: Arc::default(),
         }))
     }
 
@@ -169,6 +170,8 @@ impl Client {
                 outbox: Outbox::new(OutboxConfig { seed: transport::seed(), ..OutboxConfig::default() }),
                 answers: HashMap::new(),
                 doing: FuturesUnordered::new(),
+                stores: BTreeMap::new(),
+                next: Arc::clone(&self.0.next),
             };
             transport::spawn(driver.run(dormant.commands));
         }
@@ -236,6 +239,11 @@ impl Client {
 
     pub(crate) fn identity_changed(&self, who: Who) {
         self.send(Command::IdentityChanged(Some(who)));
+    }
+
+    /// Takes up the writes that were kept under this name, and keeps those to come; `who` is the visitor, if known.
+    pub(crate) fn keep(&self, store: &str, who: Option<Who>) {
+        self.send(Command::Keep { store: store.to_owned(), who });
     }
 
     /// The number of a write to be made.
@@ -335,6 +343,21 @@ struct Driver {
     outbox: Outbox,
     answers: HashMap<WriteId, Answer>,
     doing: FuturesUnordered<BoxFuture<'static, Done>>,
+    stores: BTreeMap<String, Keeping>,
+    next: Arc<AtomicU64>,
+}
+
+/// A store of writes: none until it is ours.
+#[derive(Default)]
+struct Keeping {
+    store: Option<Store>,
+    /// Whose writes were taken up, and what is kept of them now.
+    open: Option<(Who, Option<String>)>,
+}
+
+/// What a visitor's writes are kept under.
+fn drawer(who: &Who) -> String {
+    who.as_ref().map_or_else(|| "anonymous".to_owned(), |who| format!("user {who}"))
 }
 
 /// What came of something that the outbox wanted done.
@@ -342,6 +365,7 @@ enum Done {
     Written(WriteId, Result<Value, Error>),
     Checked(WriteId, Result<Option<Value>, Error>),
     Found(Result<Who, Error>),
+    Claimed(String, Option<Store>),
 }
 
 async fn read(
@@ -371,6 +395,7 @@ impl Driver {
         let mut socket_number = 0;
         let mut opening = None;
         loop {
+            self.open_stores();
             self.outbox_outputs();
             while let Some(output) = self.engine.next_output() {
                 match output {
@@ -476,6 +501,11 @@ impl Driver {
                 Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
                 Happened::Done(Done::Found(who)) => self.outbox.found(now, who),
+                Happened::Done(Done::Claimed(name, store)) => {
+                    if let Some(keeping) = self.stores.get_mut(&name) {
+                        keeping.store = store;
+                    }
+                }
                 Happened::Wake(wake) => self.wake(now, wake),
                 Happened::Tick => {
                     self.engine.tick(now);
@@ -522,8 +552,40 @@ impl Driver {
                 }
             }
         }
+        self.fill_stores();
         if is_pending_news {
             (self.status)(ClientEvent::Pending(self.outbox.pending().collect()));
+        }
+    }
+
+    /// Takes up what was kept for this visitor, once it is known who they are: nobody else is to see it.
+    fn open_stores(&mut self) {
+        let is_known = self.outbox.who().cloned();
+        for (name, Keeping { store, open }) in &mut self.stores {
+            let (Some(store), Some(who)) = (store, &is_known) else { continue };
+            if open.as_ref().is_some_and(|(of, _)| of == who) {
+                continue;
+            }
+            // What waited for somebody else was told to be dropped.
+            if let Some((of, _)) = open.take() {
+                store.save(&drawer(&of), None);
+            }
+            let text = store.load(&drawer(who));
+            let next = || WriteId(self.next.fetch_add(1, Ordering::Relaxed));
+            self.outbox.restore(transport::now(), text.as_deref().unwrap_or_default(), name, who, next);
+            *open = Some((who.clone(), text));
+        }
+    }
+
+    /// Keeps what is not done yet.
+    fn fill_stores(&mut self) {
+        for (name, keeping) in &mut self.stores {
+            let (Some(store), Some((who, kept))) = (&keeping.store, &mut keeping.open) else { continue };
+            let text = self.outbox.saved(name, who);
+            if text != *kept {
+                store.save(&drawer(who), text.as_deref());
+                *kept = text;
+            }
         }
     }
 
@@ -618,6 +680,14 @@ impl Driver {
             Command::Write { intent, who, answer } => {
                 self.answers.insert(intent.layer.write, answer);
                 self.outbox.push(now, *intent, who);
+            }
+            Command::Keep { store, who } => {
+                if !self.stores.contains_key(&store) {
+                    self.stores.insert(store.clone(), Keeping::default());
+                    let claim = Store::claim(store.clone());
+                    self.doing.push(async move { Done::Claimed(store, claim.await) }.boxed());
+                }
+                self.outbox.want_who(now, who);
             }
             Command::IdentityChanged(who) => {
                 self.outbox.identity_changed(now, who);

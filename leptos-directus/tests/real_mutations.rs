@@ -31,7 +31,7 @@ struct Page {
     posts: String,
     directus: Directus,
     link: Link,
-    _owner: Owner,
+    owner: Owner,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -66,7 +66,7 @@ impl Page {
         }
         let directus = Directus::native(options);
         directus.provide();
-        Self { admin, posts, directus, link, _owner: owner, _turn: turn }
+        Self { admin, posts, directus, link, owner, _turn: turn }
     }
 
     /// The posts by title, newest last, and their rows before anything is written.
@@ -382,6 +382,40 @@ async fn one_row_and_a_singleton_are_updated() {
     write.await.unwrap();
     is("b").await;
     assert_eq!(page.admin.ok("GET", &format!("/items/{masthead}"), None).await["title"], "b");
+}
+
+#[tokio::test]
+async fn what_waits_outlives_the_page_if_it_is_to() {
+    let page = Page::with(uuid_key(), true).await;
+    let options = || UseRealtimeCollectionOptions::default().new_rows(NewRows::Last).client_keys(true);
+    let kept = options().persist(&page.posts);
+    let posts = page.list_with(&[], kept.clone()).await;
+    let first = posts.create(&json!({ "title": "a" }));
+    let row = first.row().unwrap().clone();
+    first.await.unwrap();
+    page.becomes_offline().await;
+    posts.update(row, &json!({ "status": "kept" }));
+    posts.create(&json!({ "title": "b" }));
+    shows("all of it", posts, &["a", "b"]).await;
+    // The page ends, and another one begins.
+    page.owner.cleanup();
+    let owner = Owner::new();
+    owner.set();
+    let directus = Directus::native(NativeOptions::new(&page.admin.url).token(&page.admin.token));
+    directus.provide();
+    let posts = use_realtime_collection_with_options::<Post>(&page.posts, Query::new().sort("title"), kept);
+    shows("what was kept", posts, &["a", "b"]).await;
+    eventually("it to be saved", async || match page.saved().await {
+        titles if titles == ["a", "b"] => Ok(()),
+        titles => Err(titles),
+    })
+    .await;
+    eventually("nothing to wait any more", async || match posts.pending().get_untracked() {
+        writes if writes.is_empty() => Ok(()),
+        writes => Err(writes),
+    })
+    .await;
+    assert_eq!(posts.items().get_untracked()[0].status.as_deref(), Some("kept"));
 }
 
 #[tokio::test]

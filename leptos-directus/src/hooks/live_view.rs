@@ -374,6 +374,7 @@ pub(crate) struct Target {
     name: String,
     new_rows: NewRows,
     client_keys: bool,
+    persist: Option<String>,
     /// What lists share that show the same new rows: longer and shorter ones do.
     origin: Option<String>,
 }
@@ -381,7 +382,7 @@ pub(crate) struct Target {
 impl Target {
     /// What is read for rows of type `T`.
     pub(crate) fn new<T: RowType>(collection: &str, options: &UseRealtimeCollectionOptions, query: Query) -> Self {
-        let UseRealtimeCollectionOptions { config, watch, new_rows, client_keys, .. } = options;
+        let UseRealtimeCollectionOptions { config, watch, new_rows, client_keys, persist, .. } = options;
         let asked = with_fields_of::<T>(query);
         let Reading { query, unasked, shape } = Reading::of(&asked, &config.key_field);
         let config = LiveConfig { window: shape, ..config.clone() };
@@ -398,7 +399,16 @@ impl Target {
             format!("{collection}|{}", whole.canonical())
         });
         let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config };
-        Self { spec, query, unasked, name, new_rows: *new_rows, client_keys: *client_keys, origin }
+        Self {
+            spec,
+            query,
+            unasked,
+            name,
+            new_rows: *new_rows,
+            client_keys: *client_keys,
+            persist: persist.clone(),
+            origin,
+        }
     }
 
     #[cfg(feature = "native")]
@@ -558,6 +568,10 @@ impl<T: RowType> LiveView<T> {
             };
             if held_name.flatten().as_ref() == Some(&target.name) {
                 return Some(target.name);
+            }
+            if let Some(store) = &target.persist {
+                let who = self.core.try_get_value().and_then(|core| core.user.get_untracked());
+                client.keep(store, who.map(|user| user.map(|user| user.id)));
             }
             // The first query may start from the rows that are on the screen already.
             let first = first.try_update_value(Option::take).flatten().filter(|(_, rows)| rows.is_some());
@@ -767,6 +781,7 @@ impl<T: RowType> LiveView<T> {
             key_field: target.spec.config.key_field.clone(),
             origin,
             fields: target.query.fields.clone(),
+            store: target.persist.clone(),
             layer,
         };
         let who: Option<Who> = core.user.get_untracked().map(|user| user.map(|user| user.id));

@@ -94,6 +94,7 @@ pub struct UseRealtimeCollectionOptions {
     pub(crate) immediate: bool,
     pub(crate) new_rows: NewRows,
     pub(crate) client_keys: bool,
+    pub(crate) persist: Option<String>,
 }
 
 impl Default for UseRealtimeCollectionOptions {
@@ -104,6 +105,7 @@ impl Default for UseRealtimeCollectionOptions {
             immediate: true,
             new_rows: NewRows::First,
             client_keys: false,
+            persist: None,
         }
     }
 }
@@ -146,6 +148,18 @@ impl UseRealtimeCollectionOptions {
     /// unless the data hold one.
     pub fn client_keys(mut self, client_keys: bool) -> Self {
         self.client_keys = client_keys;
+        self
+    }
+
+    /// Keeps writes that wait under this name in the browser's `localStorage`, so that they outlive a reload; the next page
+    /// with a list that has the same name takes them up and sends them. Not kept by default.
+    ///
+    /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else. One page at a time keeps
+    /// and takes up what has one name; another one takes over when it ends. A create that was on its way when the page ended is
+    /// sent again only if its key is ours to give ([`client_keys`](Self::client_keys)); else the list's `error` says that it
+    /// may have been saved. The browser must have locks: it has over `https` and on `localhost`.
+    pub fn persist(mut self, name: impl Into<String>) -> Self {
+        self.persist = Some(name.into());
         self
     }
 

@@ -19,6 +19,7 @@ mod query;
 mod reading;
 mod reply;
 mod row;
+mod saved;
 mod shape;
 mod window;
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     overlay::{Change, Layer},
     row::{RowKey, WriteId},
+    saved,
 };
 use crate::{
     connection::{Backoff, Millis},
@@ -50,6 +51,8 @@ pub struct Intent {
     pub origin: String,
     /// The fields that the answer is to have.
     pub fields: Vec<String>,
+    /// Where it is kept until it is done, should the page end before.
+    pub store: Option<String>,
     /// What is done to which row.
     pub layer: Layer,
 }
@@ -138,11 +141,15 @@ pub struct Outbox {
     /// The last try did not get through: when the next one is due.
     blocked: Option<Millis>,
     asking: bool,
+    /// Who the visitor is has changed since it was asked.
+    asked_too_early: bool,
     /// The visitor, once known.
     who: Option<Who>,
     /// Counts the moments at which who the visitor is came into doubt.
     generation: u64,
     in_doubt: bool,
+    /// Somebody waits to learn who the visitor is.
+    is_wanted: bool,
     backoff: Backoff,
     outputs: VecDeque<OutboxOutput>,
 }
@@ -159,9 +166,11 @@ impl Outbox {
             confirmed: 0,
             blocked: None,
             asking: false,
+            asked_too_early: false,
             who: None,
             generation: 0,
             in_doubt: false,
+            is_wanted: false,
             backoff,
             outputs: VecDeque::new(),
         }
@@ -175,7 +184,7 @@ impl Outbox {
     /// When [`tick`](Self::tick) wants to be called; never, if nothing waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let waits = self.entries.iter().any(|entry| entry.state == State::Waiting);
+        let waits = self.is_wanted || self.entries.iter().any(|entry| entry.state == State::Waiting);
         self.blocked.filter(|_| waits && !self.asking)
     }
 
@@ -255,6 +264,62 @@ impl Outbox {
         self.pump(now);
     }
 
+    /// Who the visitor is, if that is certain.
+    #[must_use]
+    pub fn who(&self) -> Option<&Who> {
+        self.who.as_ref().filter(|_| !self.in_doubt)
+    }
+
+    /// Somebody wants to know who the visitor is; they may know themselves.
+    pub fn want_who(&mut self, now: Millis, who: Option<Who>) {
+        if self.who.is_none() && !self.in_doubt {
+            self.who = who;
+        }
+        if self.who().is_none() {
+            self.is_wanted = true;
+            self.pump(now);
+        }
+    }
+
+    /// What this visitor's writes are to be kept as, in the store with this name; `None` where there are none.
+    #[must_use]
+    pub fn saved(&self, store: &str, who: &Who) -> Option<String> {
+        let kept = self.entries.iter().filter(|entry| {
+            entry.intent.store.as_deref() == Some(store) && entry.who.as_ref().is_none_or(|of| of == who)
+        });
+        saved::save(kept.map(|entry| {
+            let key = self.key(&entry.intent).filter(|_| !matches!(entry.intent.layer.change, Change::Create(_)));
+            let row = key.map(RowKey::from).or_else(|| entry.intent.layer.row.clone());
+            (&entry.intent, row, entry.uncertain || entry.state != State::Waiting)
+        }))
+    }
+
+    /// Takes up what was kept for this visitor when an earlier page ended; before all that was made since.
+    pub fn restore(&mut self, now: Millis, text: &str, store: &str, who: &Who, next: impl FnMut() -> WriteId) {
+        let mut place = 0;
+        for (intent, sent) in saved::read(text, store, next) {
+            let is_create = matches!(intent.layer.change, Change::Create(_));
+            self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
+            self.entries.insert(
+                place,
+                Entry {
+                    state: State::Waiting,
+                    uncertain: sent,
+                    refusal: None,
+                    who: Some(who.clone()),
+                    generation: self.generation,
+                    intent,
+                },
+            );
+            if sent && is_create && self.entries[place].intent.layer.key.is_none() {
+                self.refuse_as_uncertain(place);
+            } else {
+                place += 1;
+            }
+        }
+        self.pump(now);
+    }
+
     /// The socket came up: Directus can be reached.
     pub fn link_up(&mut self, now: Millis) {
         self.blocked = None;
@@ -279,8 +344,9 @@ impl Outbox {
     /// Who the visitor is has changed, or may have: what waits is sent only if it is theirs.
     pub fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
         self.generation += 1;
-        self.asking = false;
+        self.asked_too_early = self.asking;
         self.in_doubt = who.is_none();
+        self.is_wanted &= who.is_none();
         self.who = who;
         self.pump(now);
     }
@@ -288,6 +354,10 @@ impl Outbox {
     /// Directus said who the visitor is; or it can't be reached.
     pub fn found(&mut self, now: Millis, who: Result<Who, Error>) {
         if !std::mem::take(&mut self.asking) {
+            return;
+        }
+        if std::mem::take(&mut self.asked_too_early) {
+            self.pump(now);
             return;
         }
         match who {
@@ -301,6 +371,7 @@ impl Outbox {
                     entry.who.get_or_insert_with(|| who.clone());
                 }
                 self.who = Some(who);
+                self.is_wanted = false;
             }
             Err(error) => self.block(now, &error),
         }
@@ -425,16 +496,20 @@ impl Outbox {
         }
     }
 
+    fn refuse_as_uncertain(&mut self, at: usize) {
+        let collection = &self.entries[at].intent.collection;
+        let error = Error::uncertain(format!(
+            "creating in `{collection}`: the answer was lost, so the row may have been saved or not; it is not sent again"
+        ));
+        self.refuse(at, error);
+    }
+
     fn failed(&mut self, now: Millis, at: usize, error: Error) {
         let entry = &mut self.entries[at];
         let is_create = matches!(entry.intent.layer.change, Change::Create(_));
         let is_repeatable = !is_create || entry.intent.layer.key.is_some();
         if is_unanswered(&error) && !is_repeatable {
-            let collection = &entry.intent.collection;
-            let error = Error::uncertain(format!(
-                "creating in `{collection}`: the answer was lost, so the row may have been saved or not; it is not sent again"
-            ));
-            self.refuse(at, error);
+            self.refuse_as_uncertain(at);
             self.blocked.get_or_insert(now);
         } else if is_unanswered(&error) || is_turned_away(&error) {
             entry.uncertain |= is_unanswered(&error);
@@ -487,13 +562,12 @@ impl Outbox {
         if !self.in_doubt {
             self.disown();
         }
-        if !self.entries.iter().any(|entry| entry.state == State::Waiting) {
-            return;
+        let waits = self.entries.iter().any(|entry| entry.state == State::Waiting);
+        let must_ask = self.is_wanted || waits && (self.in_doubt || self.blocked.is_some());
+        if must_ask && self.blocked.is_none_or(|at| now >= at) {
+            self.ask();
         }
-        if self.in_doubt || self.blocked.is_some() {
-            if self.blocked.is_none_or(|at| now >= at) {
-                self.ask();
-            }
+        if !waits || self.in_doubt || self.blocked.is_some() {
             return;
         }
         let mut under_way = self.entries.iter().filter(|entry| entry.state != State::Waiting).count();

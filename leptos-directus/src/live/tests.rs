@@ -193,6 +193,7 @@ impl World {
             key_field: "id".to_owned(),
             origin: "posts".to_owned(),
             fields: Vec::new(),
+            store: Some("drafts".to_owned()),
             layer: Layer { write, row: Some(row), key, change },
         };
         self.outbox.push(self.now, intent, None);

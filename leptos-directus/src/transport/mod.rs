@@ -22,7 +22,7 @@ mod platform;
 mod platform;
 
 pub(crate) use platform::HttpClient;
-pub(crate) use platform::{Socket, WakeEvents, is_browser, now, seed, sleep, spawn, unix_millis};
+pub(crate) use platform::{Socket, Store, WakeEvents, is_browser, now, seed, sleep, spawn, unix_millis};
 
 /// A new random UUID (version 4).
 pub(crate) fn uuid() -> String {

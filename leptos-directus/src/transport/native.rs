@@ -1,10 +1,10 @@
 //! tokio: reqwest for HTTP, tokio-tungstenite for the socket.
 
 use std::{
-    collections::hash_map::RandomState,
+    collections::{BTreeMap, hash_map::RandomState},
     future::Future,
     hash::BuildHasher,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -221,6 +221,31 @@ impl WakeEvents {
 
     pub(crate) async fn next(&mut self) -> Wake {
         std::future::pending().await
+    }
+}
+
+/// Texts that are kept as long as the process lives: there is no page that could end before.
+#[derive(Debug)]
+pub(crate) struct Store(String);
+
+static KEPT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+impl Store {
+    pub(crate) fn claim(name: String) -> impl Future<Output = Option<Self>> + Send + 'static {
+        std::future::ready(Some(Self(name)))
+    }
+
+    pub(crate) fn load(&self, key: &str) -> Option<String> {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(&format!("{} {key}", self.0)).cloned()
+    }
+
+    pub(crate) fn save(&self, key: &str, text: Option<&str>) {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("{} {key}", self.0);
+        match text {
+            Some(text) => drop(kept.insert(key, text.to_owned())),
+            None => drop(kept.remove(&key)),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ impl Outbox {
             key_field: "id".to_owned(),
             origin: "posts".to_owned(),
             fields: Vec::new(),
+            store: Some("drafts".to_owned()),
             layer,
         };
         self.push(NOW, intent, None);
@@ -299,6 +300,20 @@ fn while_it_is_in_doubt_who_the_visitor_is_nothing_is_sent() {
 }
 
 #[test]
+fn who_the_visitor_was_is_not_taken_for_who_they_are() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.identity_changed(NOW, None);
+    assert_eq!(outbox.happens(), ["1 waits", "ask"]);
+    // The answer to a question that was asked before.
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(NOW, Ok(Some("eve".to_owned())));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1"]);
+}
+
+#[test]
 fn a_login_in_another_tab_is_found_before_anything_is_sent_again() {
     let mut outbox = outbox();
     outbox.link_lost(NOW);
@@ -318,4 +333,73 @@ fn whose_a_write_is_is_asked_only_where_it_matters() {
     assert_eq!(outbox.happens(), ["1 waits", "ask"]);
     outbox.found(NOW, Ok(Some("ada".to_owned())));
     assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
+}
+
+/// The next page of the same visitor, with what this one left.
+fn reloaded(outbox: &Outbox, who: Option<&str>) -> Outbox {
+    let who = who.map(str::to_owned);
+    let text = outbox.saved("drafts", &who).unwrap_or_default();
+    let mut next = Outbox::new(OutboxConfig::default());
+    next.want_who(NOW, Some(who.clone()));
+    let mut number = 100;
+    next.restore(NOW, &text, "drafts", &who, || {
+        number += 1;
+        WriteId(number)
+    });
+    next
+}
+
+#[test]
+fn what_waits_is_taken_up_by_the_next_page_in_order_and_under_new_numbers() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.create(1, Some("u"));
+    outbox.update(2, RowKey::created_by(WriteId(1)));
+    outbox.create(3, None);
+    outbox.update(4, RowKey::created_by(WriteId(3)));
+    outbox.delete(5, 7);
+    let mut next = reloaded(&outbox, Some("ada"));
+    assert_eq!(
+        next.happens(),
+        ["101 waits", "102 waits", "103 waits", "104 waits", "105 waits", "101 sent", "send 101"]
+    );
+    assert_eq!(next.intent(WriteId(101)).unwrap().layer.key, Some("u".into()));
+    assert_eq!(next.intent(WriteId(102)).unwrap().layer.row, Some(RowKey::created_by(WriteId(101))));
+    assert_eq!(next.intent(WriteId(104)).unwrap().layer.row, Some(RowKey::created_by(WriteId(103))));
+    assert_eq!(next.saved("drafts", &Some("ada".to_owned())).map(|text| text.len() > 10), Some(true));
+}
+
+#[test]
+fn a_create_that_was_under_way_when_the_page_ended_is_sent_again_only_if_its_key_is_ours() {
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    let mut next = reloaded(&outbox, Some("ada"));
+    assert_eq!(next.happens(), ["101 waits", "101 uncertain", "touch "]);
+    let mut outbox = self::outbox();
+    outbox.create(1, Some("u"));
+    let mut next = reloaded(&outbox, Some("ada"));
+    assert_eq!(next.happens(), ["101 waits", "101 sent", "send 101"]);
+    next.answered(NOW, WriteId(101), Err(Error::answer(400, "RECORD_NOT_UNIQUE", "there")));
+    assert_eq!(next.happens(), ["check 101"]);
+}
+
+#[test]
+fn what_is_done_or_somebody_else_s_is_not_kept() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    let ada = Some("ada".to_owned());
+    assert!(outbox.saved("drafts", &ada).is_some());
+    assert_eq!(outbox.saved("other", &ada), None);
+    assert_eq!(outbox.saved("drafts", &None), None);
+    outbox.answered(NOW, WriteId(1), Ok(json!({})));
+    assert_eq!(outbox.saved("drafts", &ada), None);
+}
+
+#[test]
+fn a_text_that_is_not_ours_restores_nothing() {
+    for text in ["", "{}", "[1]", r#"{"version":2,"writes":[]}"#, r#"{"version":1,"writes":[{"number":1}]}"#] {
+        let mut outbox = outbox();
+        outbox.restore(NOW, text, "drafts", &None, || WriteId(1));
+        assert_eq!(outbox.happens(), [] as [&str; 0], "{text}");
+    }
 }
