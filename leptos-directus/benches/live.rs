@@ -1,2 +1,79 @@
-//! soon
-fn main() {}
+//! What it costs to apply one change to a live list, by size, for both ways of reading: `cargo bench --features native --bench live`.
+//!
+//! Measured is the engine's part: from the parsed answer of REST to what the page is told. What the answer itself costs
+//! (Directus, the network, parsing) comes on top, and grows with the rows in it: all of the list, or one.
+
+mod scenario;
+
+use std::{cell::RefCell, hint::black_box, time::Duration};
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use scenario::{Change, SIZES, Scenario, Way, key};
+
+fn one_change(criterion: &mut Criterion) {
+    for change in Change::ALL {
+        let mut group = criterion.benchmark_group(format!("one row {}", change.name()));
+        group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+        for size in SIZES {
+            for way in Way::ALL {
+                let scenario = RefCell::new(Scenario::new(size, way));
+                let is_first = RefCell::new(true);
+                group.bench_function(BenchmarkId::new(way.name(), size), |bencher| {
+                    bencher.iter_batched(
+                        || {
+                            let mut scenario = scenario.borrow_mut();
+                            if !is_first.replace(false) {
+                                scenario.restore(change);
+                            }
+                            scenario.prepare(change)
+                        },
+                        |prepared| black_box(scenario.borrow_mut().apply(prepared)),
+                        BatchSize::PerIteration,
+                    );
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+/// Hints at 10,000 rows, one by one; the answers come after each hundredth.
+fn burst(criterion: &mut Criterion) {
+    const HINTS: usize = 10_000;
+    let mut group = criterion.benchmark_group("a burst of 10000 hints");
+    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(5));
+    group.throughput(Throughput::Elements(HINTS as u64));
+    for way in Way::ALL {
+        let mut scenario = Scenario::new(10_003, way);
+        let keys: Vec<_> = scenario.rows.iter().map(key).collect();
+        let mut run = |answer_after: usize| {
+            let mut reads = 0;
+            for (number, key) in keys.iter().take(HINTS).enumerate() {
+                scenario.live.hint(0, std::slice::from_ref(key));
+                if number % answer_after == answer_after - 1 {
+                    let wanted = scenario.reads();
+                    reads += wanted.len();
+                    for (read, scope) in wanted {
+                        let page = scenario.answer(&scope);
+                        scenario.live.reply(0, read, Ok(page));
+                    }
+                }
+            }
+            reads + scenario.settle()
+        };
+        for answer_after in [1_000, HINTS] {
+            println!("{}, an answer after every {answer_after}: {} reads", way.name(), run(answer_after));
+        }
+        group.bench_function(BenchmarkId::new(way.name(), "answers after every 1000"), |bencher| {
+            bencher.iter(|| black_box(run(1_000)));
+        });
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    one_change(&mut criterion);
+    burst(&mut criterion);
+    criterion.final_summary();
+}

@@ -155,7 +155,8 @@ fn without_tests(code: &str) -> String {
 
 /// The code that ships: no comments, no literals, no tests.
 fn shipped(file: &File) -> String {
-    if file.path.ends_with("/tests.rs") { String::new() } else { without_tests(&code(&file.text, false)) }
+    let is_test = file.path.ends_with("/tests.rs") || file.path.contains("/tests/");
+    if is_test { String::new() } else { without_tests(&code(&file.text, false)) }
 }
 
 /// `line number: line` wherever `breaks` says so.

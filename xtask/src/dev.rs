@@ -23,6 +23,8 @@ use std::{
 const LOOK: Duration = Duration::from_millis(250);
 /// cargo-leptos' and leptos' own.
 const RELOAD_PORT: u16 = 3001;
+/// So long cargo-leptos may serve nothing before we say a word about it.
+const QUIET: Duration = Duration::from_secs(180);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -46,8 +48,13 @@ pub(crate) fn dev(workspace: &Workspace, options: &Options) -> Result<()> {
     let variables = Variables::read(workspace);
     let foreign = variables.get("DIRECTUS_URL");
     check_port(options.port, "the demo", "choose another one by --port, or stop it")?;
-    if foreign.is_none() {
-        check_port(options.directus_port, "Directus", "choose another one by --directus-port, or stop it")?;
+    match &foreign {
+        Some(url) => check_url(url)?,
+        None => {
+            check_port(options.directus_port, "Directus", "choose another one by --directus-port, or stop it")?;
+            // Before anything is compiled for minutes.
+            Installation::check_needs(&options.directus_version)?;
+        }
     }
     let reload_port = if check_port(RELOAD_PORT, "", "").is_ok() { RELOAD_PORT } else { free_port()? };
     let cargo_leptos = !options.release && !options.without_cargo_leptos && find_program("cargo-leptos").is_some();
@@ -107,15 +114,25 @@ impl Newsroom<'_> {
             step.note("cargo-leptos is installed: it builds and serves (--without-cargo-leptos does it by hand)");
             let mut watch = Process::start(&mut command, Output::Shown)?;
             let address = ([127, 0, 0, 1], self.options.port).into();
-            let listens = wait_for(Duration::from_secs(60 * 60), || {
-                if let Some(status) = watch.ended() {
-                    return Err(Failure::new(format!("`cargo leptos watch` ended ({status})"))
-                        .mend("its own lines above say why; --without-cargo-leptos does the same steps without it"));
+            // It stays and waits for a change where a build fails or the server ends: so do we, and say so.
+            loop {
+                let listens = wait_for(QUIET, || {
+                    if let Some(status) = watch.ended() {
+                        return Err(Failure::new(format!("`cargo leptos watch` ended ({status})")).mend(
+                            "its own lines above say why; --without-cargo-leptos does the same steps without it",
+                        ));
+                    }
+                    Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok().map(drop))
+                })?;
+                if listens.is_some() {
+                    return Ok(watch);
                 }
-                Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok().map(drop))
-            })?;
-            listens.ok_or_else(|| Failure::new("`cargo leptos watch` did not serve within an hour"))?;
-            Ok(watch)
+                step.note(&format!(
+                    "nothing is served on port {} yet: the lines above say what cargo-leptos is at, or what went wrong; \
+                     it tries again when a file changes",
+                    self.options.port
+                ));
+            }
         })?;
         self.welcome();
         loop {
@@ -219,6 +236,17 @@ impl Newsroom<'_> {
     }
 }
 
+/// Whether the user's own Directus is named by something that can be one; whether it is up is for the page to say.
+fn check_url(url: &str) -> Result<()> {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        return Ok(());
+    }
+    // Not repeated: there may be a password in it.
+    Err(Failure::new("DIRECTUS_URL is no URL of a Directus")
+        .mend("expected http:// or https://, a host and perhaps a port and a path; unset, a Directus is started here"))
+}
+
 fn rebuild(site: &Site, changes: Changes) -> Result<()> {
     let step = Step::new("rebuild");
     if changes.style || changes.assets {
@@ -231,4 +259,21 @@ fn rebuild(site: &Site, changes: Changes) -> Result<()> {
         site.build_server(&step)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_a_directus_is_taken_for_one() {
+        for good in ["http://127.0.0.1:8055", "https://cms.example/cms"] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in ["", "127.0.0.1:8055", "ftp://x", "http://", "https:///x"] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+        let failure = check_url("ada:secret@cms.example").expect_err("it has no scheme").to_string();
+        assert!(!failure.contains("secret"), "{failure}");
+    }
 }

@@ -96,7 +96,7 @@ impl Site {
         let mut cargo = self.workspace.cargo();
         cargo.args(["build", "--package", "frontend", "--lib", "--target", "wasm32-unknown-unknown"]).args(arguments);
         self.toolchain.apply(&mut cargo, &[]);
-        step.shown(&mut cargo, LIMIT)?;
+        step.shown(&mut cargo, LIMIT).map_err(compiler_mend)?;
 
         let built = self.workspace.target.join("wasm32-unknown-unknown").join(folder).join("frontend.wasm");
         let package = self.root.join("pkg");
@@ -119,7 +119,12 @@ impl Site {
             optimiser.arg(&raw).arg("-o").arg(&raw);
             step.shown(&mut optimiser, Duration::from_secs(1200))?;
         }
-        rename(&raw, &next.join(format!("{OUTPUT_NAME}.wasm")))?;
+        // The page asks for either name: which one was decided when the leptos crate was compiled, by whether
+        // LEPTOS_OUTPUT_NAME was set then, and cargo does not compile it again when that changes.
+        let other = next.join(format!("{OUTPUT_NAME}.wasm"));
+        fs::hard_link(&raw, &other)
+            .or_else(|_| fs::copy(&raw, &other).map(drop))
+            .context(|| format!("cannot write {}", other.display()))?;
         for entry in fs::read_dir(&next).context(|| format!("cannot read {}", next.display()))?.flatten() {
             let to = package.join(entry.file_name());
             if entry.path().is_dir() {
@@ -153,9 +158,18 @@ impl Site {
     pub(crate) fn build_server(&self, step: &Step) -> Result<PathBuf> {
         let (arguments, folder) = self.profile.server();
         let mut cargo = self.workspace.cargo();
-        step.shown(cargo.args(["build", "--package", "server", "--bin", "server"]).args(arguments), LIMIT)?;
+        let build = cargo.args(["build", "--package", "server", "--bin", "server"]).args(arguments);
+        step.shown(build, LIMIT).map_err(compiler_mend)?;
         Ok(self.workspace.target.join(folder).join("server"))
     }
+}
+
+fn compiler_mend(failure: Failure) -> Failure {
+    if failure.is_interrupted() {
+        return failure;
+    }
+    failure
+        .mend("the compiler's own lines above say why; where a crate could not be fetched, call the same command again")
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

@@ -8,6 +8,7 @@ pub(crate) use browser::Browser;
 pub(crate) use wasm::{WasmChoice, WasmToolchain};
 
 use crate::{
+    directus::npm,
     failure::{Context, Failure, Result},
     report::Step,
     workspace::{Workspace, cache, find_program, install_once},
@@ -73,9 +74,7 @@ pub(crate) fn wasm_opt(step: &Step) -> Result<Option<PathBuf>> {
         let log = cache()?.join(format!("binaryen-{BINARYEN}.install.log"));
         let manifest = folder.join("package.json");
         fs::write(&manifest, "{\"private\":true}\n").context(|| format!("cannot write {}", manifest.display()))?;
-        let mut npm = Command::new("npm");
-        npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", &format!("binaryen@{BINARYEN}")]);
-        step.logged(&mut npm, &log, Duration::from_secs(600))
+        step.logged(npm(folder).args(["install", &format!("binaryen@{BINARYEN}")]), &log, Duration::from_secs(600))
     });
     match installed {
         Ok(folder) => Ok(Some(folder.join("node_modules/.bin"))),

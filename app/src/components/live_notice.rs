@@ -33,7 +33,7 @@ pub fn LiveNotice(
                     if error.is_transient() {
                         "What you see are the last known rows; the page keeps trying."
                     } else {
-                        "What you see are the last known rows."
+                        "What you see are the last known rows; the page asks again in half a minute."
                     },
                     |(_, text)| text,
                 );

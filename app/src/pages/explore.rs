@@ -38,7 +38,11 @@ pub fn ExplorePage() -> impl IntoView {
         address.with(|address| address.get(name)).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     };
     let collection = Memo::new(move |_| parameter("collection").unwrap_or_else(|| "posts".to_owned()));
-    let key_field = Memo::new(move |_| parameter("key").unwrap_or_else(|| key_field_of(&collection.get()).to_owned()));
+    let given_key = Memo::new(move |_| parameter("key").unwrap_or_default());
+    let key_field = Memo::new(move |_| {
+        let given = given_key.get();
+        if given.is_empty() { key_field_of(&collection.get()).to_owned() } else { given }
+    });
     let text = Memo::new(move |_| parameter("query").unwrap_or_else(|| "{}".to_owned()));
     let query = Memo::new(move |_| read_query(&text.get()));
     let source = Memo::new(move |_| (collection.get(), key_field.get()));
@@ -75,6 +79,19 @@ pub fn ExplorePage() -> impl IntoView {
                     <textarea class="input code" id="query" name="query" rows="3" spellcheck="false" prop:value=text>
                         {text.get_untracked()}
                     </textarea>
+                </div>
+                <div class="field">
+                    <label for="key">"Key field"</label>
+                    <input
+                        class="input code"
+                        id="key"
+                        name="key"
+                        autocomplete="off"
+                        spellcheck="false"
+                        placeholder=key_field
+                        value=given_key.get_untracked()
+                        prop:value=given_key
+                    />
                 </div>
                 <button class="button button--primary" type="submit">
                     "Show"

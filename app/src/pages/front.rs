@@ -18,6 +18,8 @@ pub fn FrontPage() -> impl IntoView {
     let hydrated = use_hydrated();
     let headline = move || masthead.item().get().and_then(|masthead| masthead.headline).unwrap_or_default();
     let breaking = move || masthead.item().get().is_some_and(|masthead| masthead.breaking == Some(true));
+    // One notice for the page: the stories' own trouble first.
+    let error = Signal::derive(move || posts.error().get().or_else(|| masthead.error().get()));
     let paused = RwSignal::new(false);
     let pause = move |_| {
         if paused.get() {
@@ -36,7 +38,7 @@ pub fn FrontPage() -> impl IntoView {
                 </Show>
                 <h1>{headline}</h1>
             </div>
-            <LiveNotice status=posts.status() error=posts.error() />
+            <LiveNotice status=posts.status() error=error />
             <ol class="stories" aria-label="Stories, newest first">
                 <For each=move || posts.keys().get() key=|key| key.clone() let:key>
                     <Story key=key.to_string() post=posts.item(key) />

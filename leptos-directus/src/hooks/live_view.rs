@@ -204,7 +204,7 @@ impl<T: RowType> View<T> {
                     }
                 }
                 let shown = self.overlay().progress(&intent.layer, progress);
-                self.apply(shown);
+                self.apply(&shown);
             }
             News::Read { confirmed, scope } => {
                 let only = match &scope {
@@ -212,7 +212,7 @@ impl<T: RowType> View<T> {
                     ReadScope::Keys(keys) => Some(keys.as_slice()),
                 };
                 let shown = self.overlay().read(confirmed, only);
-                self.apply(shown);
+                self.apply(&shown);
                 self.synced.set(Some(transport::unix_millis()));
             }
         }
@@ -237,7 +237,7 @@ impl<T: RowType> View<T> {
 
     fn server(&self, changes: RowChanges) {
         let shown = self.overlay().server(changes);
-        self.apply(shown);
+        self.apply(&shown);
     }
 
     fn read_row(&self, key: &RowKey, row: &Value) -> Result<T, Error> {
@@ -255,7 +255,7 @@ impl<T: RowType> View<T> {
     }
 
     /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
-    fn apply(&self, shown: Shown) {
+    fn apply(&self, shown: &Shown) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         let all_fitted = order.unfit.is_empty();
         let mut fresh = Vec::new();
@@ -303,13 +303,9 @@ impl<T: RowType> View<T> {
             }
         }
         match keys {
-            Some(keys) => {
-                if *self.keys.read_untracked() != keys {
-                    self.keys.set(keys);
-                }
-            }
+            Some(keys) if *self.keys.read_untracked() != keys => self.keys.set(keys),
             None if shown.reorders() => self.keys.update(|keys| shown.apply_order(keys)),
-            None => {}
+            Some(_) | None => {}
         }
         let left: Vec<_> = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
@@ -839,3 +835,6 @@ fn fields_of_value(value: &impl Serialize) -> Result<Map<String, Value>, Error> 
         Err(error) => Err(Error::usage(format!("what is to be written can't be written as JSON: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,6 +129,8 @@ impl Directus {
     /// On a handle that renders a page, the stream ends at once.
     pub fn watch(self, collection: impl Into<String>, query: Query, options: UseRealtimeCollectionOptions) -> LiveRows {
         let collection = collection.into();
+        // Nothing is written here that could be kept.
+        let options = UseRealtimeCollectionOptions { persist: None, ..options };
         let target = Target::new::<Value>(&collection, &options, query);
         let core = self.core();
         let Some(client) = core.client() else { return LiveRows { held: None, board: Arc::default() } };

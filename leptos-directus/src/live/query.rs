@@ -29,9 +29,9 @@ pub struct LiveConfig {
     pub only_key: Option<Key>,
     /// What there is to know of the query. Nothing, by default: then its window is read whole at every hint.
     pub window: WindowShape,
-    /// Windows of no more rows than this are read whole at every hint: 50.
+    /// Windows of no more rows than this are read whole at every hint: 50. That costs about as much as reading one row.
     pub small: usize,
-    /// If more keys than this are in doubt, the window is read whole: 64.
+    /// If more keys than this are in doubt, or more than a quarter of the window, the window is read whole: 500.
     pub keys_at_most: usize,
     /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). By default never,
     /// and every 60 s where the query's filter names the time (`$NOW`).
@@ -53,7 +53,7 @@ impl Default for LiveConfig {
             only_key: None,
             window: WindowShape::default(),
             small: 50,
-            keys_at_most: 64,
+            keys_at_most: 500,
             revalidate_every: None,
             poll_every: Duration::from_secs(30),
             first_read_after: Duration::from_secs(1),
@@ -385,9 +385,7 @@ impl LiveQuery {
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
                 self.show(page);
-                let LiveConfig { window: shape, key_field, small, .. } = &self.config;
-                let is_big = self.window.len() > *small;
-                self.sight = is_big.then(|| Sight::of(&self.window, shape, key_field)).flatten();
+                self.sight = Sight::of(&self.window, &self.config.window, &self.config.key_field);
             }
             (Ok(page), ReadScope::Keys(keys)) => {
                 self.answered();

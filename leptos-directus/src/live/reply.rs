@@ -60,6 +60,7 @@ pub(super) struct KeyReply<'a> {
     pub(super) shape: &'a WindowShape,
     pub(super) sight: &'a Sight,
     pub(super) key_field: &'a str,
+    /// Keys for which the sight sufficed.
     pub(super) asked: &'a [Key],
 }
 
@@ -82,7 +83,6 @@ impl KeyReply<'_> {
         let mut moves = Moves::default();
         for key in self.asked {
             match (self.window.get(key), found.remove(key)) {
-                (None, None) if self.shape.starts_later() => return None,
                 (None, None) => {}
                 (Some(before), None) => {
                     moves.going.push(self.position(key, before)?);
@@ -106,9 +106,6 @@ impl KeyReply<'_> {
                     changes.changed.push((key.clone(), row));
                 }
                 (None, Some(row)) => {
-                    if self.shape.starts_later() {
-                        return None;
-                    }
                     let place = self.place(&row)?;
                     if self.is_full() && place == self.window.len() {
                         // It comes after the last row that is asked for.

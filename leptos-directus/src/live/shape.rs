@@ -190,6 +190,7 @@ mod tests {
             (Query::new().sort("year(date)"), false),
             (Query::new().sort("count(comments)"), false),
             (q().fields("*.*"), false),
+            (q().fields("*.*,id,views"), false),
             (q().fields(["id", "views", "parent.title"]), false),
             (q().fields(["id", "views", "count(children)"]), false),
             (q().deep("comments", Query::new().limit(1)), false),

@@ -83,9 +83,17 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    /// Whether Directus went away without a word: it may come back as another.
-    pub(super) fn is_loss_of_upstream(&self) -> bool {
-        matches!(self, Self::UpstreamLost | Self::UpstreamDead | Self::UpstreamSlow | Self::UpstreamBroken)
+    /// Whether Directus may run in another mode now: it went away and may come back as another, or it closed with an
+    /// empty frame, as it does in mode `handshake` with a socket that does not log in.
+    pub(super) fn puts_mode_in_doubt(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamLost
+                | Self::UpstreamDead
+                | Self::UpstreamSlow
+                | Self::UpstreamBroken
+                | Self::UpstreamClosed(None)
+        )
     }
 
     fn client_error(error: &Error) -> Self {

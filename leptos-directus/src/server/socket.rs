@@ -190,7 +190,7 @@ async fn serve(server: DirectusServer, upgrade: OnUpgrade, admitted: Admitted) {
         write_timeout: config.directus_write_timeout,
     };
     let ended = relay(client, socket, &rules, &accepted, server.0.draining.subscribe()).await;
-    if ended.is_loss_of_upstream() {
+    if ended.puts_mode_in_doubt() {
         server.0.mode.forget();
     }
     tracing::info!(

@@ -38,6 +38,7 @@ impl Installation {
         if version.is_empty() || !version.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) {
             return Err(Failure::new(format!("`{version}` is no version of Directus: expected one like {NEWEST}")));
         }
+        Self::check_needs(version)?;
         let folder = install_once(&format!("directus-{version}"), |folder| install(folder, version, step))?;
         let node = node_in(&folder).or_else(system_node_22).ok_or_else(|| {
             Failure::new(format!("the installation in {} has lost its Node", folder.display()))
@@ -50,6 +51,19 @@ impl Installation {
                 .mend(format!("rm -r {folder}, then again")));
         }
         Ok(installation)
+    }
+
+    /// What an installation needs of this machine, unless it is there already.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to get it.
+    pub(crate) fn check_needs(version: &str) -> Result<()> {
+        if cache()?.join(format!("directus-{version}")).is_dir() {
+            return Ok(());
+        }
+        check_tools(|name| find_program(name).is_some())?;
+        check_node(&version_of("node")?)
     }
 
     pub(crate) fn node(&self) -> &Path {
@@ -66,8 +80,6 @@ impl Installation {
 }
 
 fn install(folder: &Path, version: &str, step: &Step) -> Result<()> {
-    check_tools(|name| find_program(name).is_some())?;
-    check_node(&version_of("node")?)?;
     let log = cache()?.join(format!("directus-{version}.install.log"));
     step.note(&format!(
         "installing Directus {version} once for all clones (about 5 minutes, 0.9 GB); log: {}",
@@ -169,7 +181,8 @@ fn system_node_22() -> Option<PathBuf> {
     version.starts_with(b"v22.").then_some(node)
 }
 
-fn npm(folder: &Path) -> Command {
+/// npm as it should behave on any machine: it answers, or it says soon that it can't.
+pub(crate) fn npm(folder: &Path) -> Command {
     let mut command = Command::new("npm");
     command.current_dir(folder).envs([
         ("npm_config_audit", "false"),

@@ -3,7 +3,7 @@
 mod install;
 mod schema;
 
-pub(crate) use install::{Installation, NEWEST};
+pub(crate) use install::{Installation, NEWEST, npm};
 
 use crate::{
     failure::{Context, Failure, LOG_LINES, Result, last_lines},
@@ -153,7 +153,8 @@ impl Directus {
         ticker: &mut Ticker,
     ) -> Result<Self> {
         check_port(port, "Directus", "choose another one by --directus-port")?;
-        let folder = workspace.root.join(".directus");
+        // A database of another version would have to be migrated, and could not go back.
+        let folder = workspace.root.join(".directus").join(installation.version());
         fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
         let token = admin_token();
         let schema = schema::Schema::read(workspace)?;
@@ -167,7 +168,12 @@ impl Directus {
         let mut directus = Self { installation: installation.clone(), settings, process: None };
         directus.start(ticker)?;
         if !is_new && fs::read_to_string(&stamp_file).ok().as_deref() != Some(&stamp) {
-            schema.apply(&directus.client())?;
+            schema.apply(&directus.client()).map_err(|failure| {
+                failure.log(&directus.log()).mend(format!(
+                    "was {} made with another DIRECTUS_ADMIN_TOKEN? Then set that one, or begin anew with fresh rows: rm -r .directus",
+                    directus.settings.folder.display()
+                ))
+            })?;
         }
         fs::write(&stamp_file, stamp).context(|| format!("cannot write {}", stamp_file.display()))?;
         Ok(directus)

@@ -2,14 +2,14 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Mode},
+    directus::{Directus, Mode, npm},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
     report::Ticker,
     site::{Profile, Site, server_environment, start_server},
     toolchain::wasm_bindgen,
-    workspace::{Scratch, copy_folder, lock, path_with, without_settings},
+    workspace::{Scratch, copy_folder, lock, without_settings},
 };
 use std::{
     fs,
@@ -132,24 +132,27 @@ fn unit(run: &mut Run<'_>) -> Result<Counts> {
 }
 
 fn directus(run: &mut Run<'_>) -> Result<Counts> {
-    let library = test_files(run, "leptos-directus", is_real);
-    let server = test_files(run, "server", is_real);
+    // `real_mirror.rs` runs the example, which cargo does not build for whoever names the tests one by one.
+    let mut builds = vec![cargo(run, &["build", "-p", "leptos-directus", "--features", "ssr", "--example", "mirror"])];
     let mut commands = Vec::new();
-    if !library.is_empty() {
-        let mut command = cargo(run, &["test", "-p", "leptos-directus", "--features", "ssr"]);
-        command.args(library);
+    for (package, arguments) in [
+        ("leptos-directus", &["test", "-p", "leptos-directus", "--features", "ssr"][..]),
+        ("server", &["test", "-p", "server"]),
+    ] {
+        let files = test_files(run, package, is_real);
+        if files.is_empty() {
+            continue;
+        }
+        let mut command = cargo(run, arguments);
+        command.args(&files);
         commands.push(command);
-    }
-    if !server.is_empty() {
-        let mut command = cargo(run, &["test", "-p", "server"]);
-        command.args(server);
-        commands.push(command);
+        // In the same environment: build scripts look at it, and would be run again with all that depends on them.
+        let mut build = cargo(run, arguments);
+        build.args(&files).arg("--no-run");
+        builds.push(build);
     }
     // Compiled before Directus runs: three of them would only wait.
-    for command in &commands {
-        let mut build = Command::new(command.get_program());
-        build.args(command.get_args()).arg("--no-run").current_dir(&run.workspace.root);
-        build.env("CARGO_TARGET_DIR", &run.workspace.target);
+    for mut build in builds {
         if !run.command(&mut build, 45)?.0 {
             return Ok(Counts::one_failed());
         }
@@ -219,7 +222,7 @@ edition = "2024"
 crate-type = ["cdylib", "rlib"]
 
 [features]
-hydrate = ["leptos/hydrate", "leptos-directus/hydrate"]
+hydrate = ["leptos/hydrate", "leptos-directus/hydrate", "dep:wasm-bindgen"]
 ssr = ["leptos/ssr", "leptos-directus/ssr", "dep:axum"]
 
 [dependencies]
@@ -227,12 +230,13 @@ axum = { version = "0.8", optional = true }
 leptos = "0.8"
 leptos-directus = { path = "leptos-directus" }
 serde = { version = "1", features = ["derive"] }
+wasm-bindgen = { version = "0.2", optional = true }
 
 [workspace]
 "#;
 
 const APP_SOURCE: &str = r#"use leptos::prelude::*;
-use leptos_directus::{DirectusOptions, protocol::Query, provide_directus, use_realtime_collection};
+use leptos_directus::{DirectusOptions, Query, provide_directus, use_directus, use_realtime_collection};
 
 #[derive(Clone, PartialEq, serde::Deserialize)]
 pub struct Article {
@@ -260,6 +264,18 @@ fn Articles() -> impl IntoView {
     }
 }
 
+#[server]
+pub async fn count() -> Result<usize, ServerFnError> {
+    let articles = use_directus().items::<Article>("articles");
+    Ok(articles.read(Query::new()).await.map_err(ServerFnError::new)?.len())
+}
+
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    leptos::mount::hydrate_body(App);
+}
+
 #[cfg(feature = "ssr")]
 pub fn router(server: &leptos_directus::server::DirectusServer) -> axum::Router {
     axum::Router::new().merge(leptos_directus::server::directus_routes(server))
@@ -281,15 +297,15 @@ fn take_along(run: &mut Run<'_>) -> Result<Counts> {
     // The versions of the workspace: what is shown is the folder, not what was published meanwhile.
     fs::copy(run.workspace.root.join("Cargo.lock"), app.join("Cargo.lock"))
         .context(|| "cannot copy Cargo.lock".to_owned())?;
-    let check = |arguments: &[&str]| {
+    let build = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
-        command.current_dir(app).arg("check").args(arguments);
+        command.current_dir(app).arg("build").args(arguments);
         // A folder of our own: the next run finds the dependencies compiled.
         command.env("CARGO_TARGET_DIR", run.workspace.target.join("take-along"));
         command
     };
-    let native = check(&["--features", "ssr"]);
-    let mut browser = check(&[&["--features", "hydrate"], &WASM[..]].concat());
+    let native = build(&["--features", "ssr"]);
+    let mut browser = build(&[&["--features", "hydrate"], &WASM[..]].concat());
     toolchain.apply(&mut browser, &[]);
     let mut counts = run.checks(vec![native], 30)?;
     counts += run.checks(vec![browser], 30)?;
@@ -369,9 +385,8 @@ fn install_packages(run: &mut Run<'_>, folder: &Path) -> Result<bool> {
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(true);
     }
-    let mut npm = Command::new("npm");
-    npm.current_dir(folder).args(["ci", "--no-audit", "--no-fund"]);
-    npm.env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").env("PATH", path_with(&[]));
+    let mut npm = npm(folder);
+    npm.arg("ci").env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     if !run.command(&mut npm, 15)?.0 {
         eprintln!("error: Playwright cannot be installed\n  what helps: is the npm registry reachable (`npm ping`)?");
         return Ok(false);

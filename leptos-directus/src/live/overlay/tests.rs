@@ -31,7 +31,7 @@ impl List {
         write
     }
 
-    fn update(&mut self, id: i64, patch: Value) -> WriteId {
+    fn update(&mut self, id: i64, patch: &Value) -> WriteId {
         self.lay(Some(id.into()), None, Change::Update(Arc::new(patch.as_object().unwrap().clone())))
     }
 
@@ -59,7 +59,7 @@ fn answer(row: Value) -> Option<Arc<Value>> {
 #[test]
 fn an_update_shows_at_once_and_the_server_s_other_fields_show_through() {
     let mut list = List::of(&json!([{"id": 1, "a": 1, "b": 1}]));
-    let write = list.update(1, json!({"a": 2}));
+    let write = list.update(1, &json!({"a": 2}));
     list.shows(&[("1", json!({"id": 1, "a": 2, "b": 1}))]);
     // Somebody else's change, of both fields: ours comes after it.
     list.reads(&json!([{"id": 1, "a": 7, "b": 7}]));
@@ -71,7 +71,7 @@ fn an_update_shows_at_once_and_the_server_s_other_fields_show_through() {
 #[test]
 fn a_confirmed_update_stays_until_a_read_that_was_sent_afterwards() {
     let mut list = List::of(&json!([{"id": 1, "a": 1}]));
-    let write = list.update(1, json!({"a": " 2 "}));
+    let write = list.update(1, &json!({"a": " 2 "}));
     list.overlay.sent(write, true);
     list.overlay.confirm(write, 5, Some(1.into()), answer(json!({"id": 1, "a": "2"})));
     list.shows(&[("1", json!({"id": 1, "a": "2"}))]);
@@ -88,7 +88,7 @@ fn a_confirmed_update_stays_until_a_read_that_was_sent_afterwards() {
 #[test]
 fn a_read_of_other_rows_ends_nothing() {
     let mut list = List::of(&json!([{"id": 1, "a": 1}, {"id": 2}]));
-    let write = list.update(1, json!({"a": 2}));
+    let write = list.update(1, &json!({"a": 2}));
     list.overlay.confirm(write, 1, Some(1.into()), None);
     list.overlay.read(1, Some(&[2.into()]));
     assert!(!list.overlay.is_bare());
@@ -99,7 +99,7 @@ fn a_read_of_other_rows_ends_nothing() {
 #[test]
 fn a_row_that_somebody_deletes_under_an_update_leaves() {
     let mut list = List::of(&json!([{"id": 1, "a": 1}, {"id": 2}]));
-    list.update(1, json!({"a": 2}));
+    list.update(1, &json!({"a": 2}));
     let shown = list.reads(&json!([{"id": 2}]));
     assert_eq!(shown.removed, [RowKey::from(1)]);
     list.shows(&[("2", json!({"id": 2}))]);
@@ -132,7 +132,7 @@ fn a_created_row_keeps_its_name_when_it_gets_its_key() {
     list.reads(&json!([{"id": 1}, {"id": 2, "a": 1}]));
     list.overlay.read(1, None);
     list.shows(&[("1", json!({"id": 1})), ("new-1", json!({"id": 2, "a": 1}))]);
-    list.update(2, json!({"a": 5}));
+    list.update(2, &json!({"a": 5}));
     list.shows(&[("1", json!({"id": 1})), ("new-1", json!({"id": 2, "a": 5}))]);
 }
 
@@ -204,7 +204,7 @@ fn new_rows_stand_above_the_newest_first_or_below() {
 #[test]
 fn a_field_of_another_shape_and_one_that_was_not_asked_for_stay_as_they_are() {
     let mut list = List::of(&json!([{"id": 1, "author": {"name": "x"}, "tags": ["a"], "n": null}]));
-    list.update(1, json!({"author": 5, "tags": ["b"], "n": 1, "secret": 1}));
+    list.update(1, &json!({"author": 5, "tags": ["b"], "n": 1, "secret": 1}));
     list.shows(&[("1", json!({"id": 1, "author": {"name": "x"}, "tags": ["b"], "n": 1}))]);
 }
 
@@ -242,7 +242,7 @@ fn a_row_that_enters_or_moves_is_told_by_its_step_as_long_as_no_writes_are_over_
     let shown = list.overlay.server(enters(3));
     assert_eq!((shown.order, shown.splices), (None, vec![(1, None), (0, Some(3.into()))]));
     list.shows(&[("3", json!({"id": 3})), ("1", json!({"id": 1}))]);
-    let write = list.update(3, json!({"id": 3}));
+    let write = list.update(3, &json!({"id": 3}));
     let shown = list
         .overlay
         .server(RowChanges { splices: vec![Splice::Remove(0), Splice::Insert(1, 3.into())], ..RowChanges::default() });

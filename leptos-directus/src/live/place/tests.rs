@@ -7,6 +7,7 @@ fn field(name: &str, descending: bool) -> SortField {
     SortField { name: name.to_owned(), descending }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the cases are easier to read")]
 #[track_caller]
 fn check(one: Value, other: Value, expected: Verdict) {
     assert_eq!(verdict(&one, &other), expected, "{one} {other}");

@@ -244,6 +244,17 @@ fn reads_of_keys_put_off_no_revalidation() {
 }
 
 #[test]
+fn hints_that_never_end_put_off_no_revalidation() {
+    let config = LiveConfig { revalidate_every: Some(Duration::from_secs(10)), ..LiveConfig::default() };
+    let mut live = live_with(config, &by("views"), all());
+    live.hint(NOW, &[key(1)]);
+    let read = keys_read(&mut live, &[1]);
+    live.hint(NOW, &[key(2)]);
+    live.reply(NOW + 10 * SECOND, read, Ok(page(vec![row(1, 10)])));
+    window_read(&mut live);
+}
+
+#[test]
 fn a_filter_that_names_the_time_is_read_again_each_minute_or_as_is_said() {
     let query = by("views").filter(Filter::field("date").lt("$NOW"));
     assert_eq!(live(&query, all()).deadline(), Some(NOW + 60 * SECOND));
@@ -300,6 +311,25 @@ fn null_that_nobody_saw_before_is_unsure() {
     let mut seen = live(&by("views"), rows);
     tell(&mut seen, &[69], vec![json!({ "id": 69, "views": null })]);
     assert_eq!(changes(&mut seen).splices, [Splice::Insert(0, key(69))]);
+}
+
+#[test]
+fn null_that_may_stand_for_what_is_not_shown_is_unsure() {
+    // Text: the window's order is not understood, so null may be the place of a value that this visitor may not see.
+    let title = |id: i64| if id == 7 { Value::Null } else { json!("a") };
+    let rows: Vec<Value> = (1..=ROWS).map(|id| json!({ "id": id, "title": title(id), "changed": 0 })).collect();
+    unsure(live(&by("title"), rows.clone()), 7, vec![json!({ "id": 7, "title": null, "changed": 1 })]);
+    let mut shown = live(&by("title"), rows);
+    tell(&mut shown, &[8], vec![json!({ "id": 8, "title": "a", "changed": 1 })]);
+    assert!(!changes(&mut shown).reorders());
+}
+
+#[test]
+fn a_sort_value_that_does_not_show_itself_is_unsure() {
+    for hidden in [json!("**********"), json!({ "a": 1 }), json!(["x"]), json!(9_007_199_254_740_994_i64)] {
+        let rows: Vec<Value> = (1..=ROWS).map(|id| json!({ "id": id, "at": hidden, "changed": 0 })).collect();
+        unsure(live(&by("at"), rows), 7, vec![json!({ "id": 7, "at": hidden, "changed": 1 })]);
+    }
 }
 
 #[test]
@@ -361,10 +391,14 @@ fn a_window_that_is_not_full_holds_all_rows() {
     let mut live = live(&query(), all());
     tell(&mut live, &[7], vec![]);
     tell(&mut live, &[98, 99], vec![row(98, 1), row(99, 2)]);
+    assert_eq!(shown(&live)[..3], [98, 99, 1]);
     assert_eq!(live.window().len(), 62);
-    tell(&mut live, &[97], vec![row(97, 3)]);
-    assert_eq!(shown(&live)[..4], [98, 99, 97, 1]);
-    // Now it is.
+    // Two more are one too many, and then it is full.
+    live.hint(NOW, &[key(95), key(96)]);
+    let read = keys_read(&mut live, &[95, 96]);
+    live.reply(NOW, read, Ok(page(vec![row(95, 4), row(96, 5)])));
+    let read = window_read(&mut live);
+    live.reply(NOW, read, Ok(page((1..=63).map(|id| row(id, id * 10)).collect())));
     unsure(live, 96, vec![row(96, 4)]);
 }
 
@@ -472,7 +506,7 @@ fn a_list_kept_by_single_rows_equals_a_full_sort() {
             (1..=120).map(|id| (id, json!({ "id": id, "views": (id % 7 != 0).then_some(id % 40), "n": 0 }))).collect();
         let mut live = live(&by(sort), table(&rows));
         let mut by_keys = 0;
-        for step in 1..2_000 {
+        for step in 1..400 {
             let touched: Vec<i64> = (0..random.usize(1..5)).map(|_| random.i64(1..200)).collect();
             for id in &touched {
                 if random.u8(0..3) == 0 {
@@ -496,6 +530,6 @@ fn a_list_kept_by_single_rows_equals_a_full_sort() {
             let kept: Vec<Value> = live.window().rows().map(|(_, row)| (**row).clone()).collect();
             assert_eq!(kept, table(&rows), "step {step}");
         }
-        assert!(by_keys > 1_000, "{by_keys} reads of keys");
+        assert!(by_keys > 200, "{by_keys} reads of keys");
     }
 }

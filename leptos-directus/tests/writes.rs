@@ -1,16 +1,23 @@
 //! Outbox, overlay and window together, against a server that is a map: whatever comes in whatever order, no row is shown
 //! twice, none changes its name, and in the end the page shows what the server has.
 
+// The crate that draws the steps is not there in a browser.
+#![cfg(not(target_arch = "wasm32"))]
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
+use leptos_directus::{
+    Error, Key,
+    live::{
+        Change, Intent, Layer, NewRows, Outbox, OutboxConfig, OutboxOutput, Overlay, Progress, RowKey, Shown, Window,
+        WriteId,
+    },
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-
-use super::*;
-use crate::{error::Error, protocol::Key};
 
 #[derive(Clone, Debug)]
 enum Step {

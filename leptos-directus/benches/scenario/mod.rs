@@ -1,0 +1,190 @@
+//! A live list of some size, one change at a time, and Directus as a table in memory.
+
+// Each bench that shares this module uses its own part of it.
+#![allow(dead_code, reason = "see above")]
+
+use leptos_directus::{
+    Page,
+    live::{Feed, LiveConfig, LiveQuery, Output, ReadId, ReadScope, WindowShape},
+    protocol::{Key, Query},
+};
+use serde_json::{Value, json};
+
+/// Not round: such a list might have been cut by the server, and is read whole where rows enter or leave.
+pub(crate) const SIZES: [usize; 3] = [103, 10_003, 100_003];
+
+/// The key of the row that enters: as large as JavaScript has them.
+const NEW: usize = (1 << 53) - 1;
+
+/// How a change is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Every hint reads the window.
+    Window,
+    /// A hint reads the row that it is about.
+    Keys,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 2] = [Self::Window, Self::Keys];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Window => "window read",
+            Self::Keys => "key read",
+        }
+    }
+}
+
+/// What happens to one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    InPlace,
+    Enter,
+    Leave,
+    Move,
+}
+
+impl Change {
+    pub(crate) const ALL: [Self; 4] = [Self::InPlace, Self::Enter, Self::Leave, Self::Move];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in place",
+            Self::Enter => "enters",
+            Self::Leave => "leaves",
+            Self::Move => "moves",
+        }
+    }
+}
+
+/// A list sorted by views, and what the table holds.
+pub(crate) struct Scenario {
+    pub(crate) live: LiveQuery,
+    pub(crate) rows: Vec<Value>,
+    version: u64,
+    now: u64,
+}
+
+fn row(id: usize, views: usize, version: u64) -> Value {
+    json!({
+        "id": id, "views": views, "title": format!("Row number {id}"), "status": "published", "version": version,
+        "author": id % 7, "date_created": "2026-01-01T10:00:00.000Z", "summary": "Some words about what is to be read here.",
+    })
+}
+
+impl Scenario {
+    pub(crate) fn new(size: usize, way: Way) -> Self {
+        let query = Query::new().sort("views").for_reading("id");
+        let window = match way {
+            Way::Window => WindowShape::default(),
+            Way::Keys => WindowShape::of(&query, "id"),
+        };
+        let rows: Vec<Value> = (1..=size).map(|id| row(id, id * 10, 0)).collect();
+        let mut live = LiveQuery::new(LiveConfig { window, ..LiveConfig::default() }, None, 0);
+        live.feed(0, Feed::Up);
+        let mut scenario = Self { live, rows, version: 0, now: 0 };
+        scenario.settle();
+        scenario
+    }
+
+    fn middle(&self) -> usize {
+        self.rows.len() / 2
+    }
+
+    /// Changes the table as `change` says, about a row in the middle; its key.
+    pub(crate) fn write(&mut self, change: Change) -> Key {
+        self.version += 1;
+        let (at, version) = (self.middle(), self.version);
+        match change {
+            Change::InPlace => self.rows[at]["version"] = json!(version),
+            Change::Enter => self.rows.insert(at, row(NEW, 10 * at + 5, version)),
+            Change::Leave => return key(&self.rows.remove(at)),
+            Change::Move => {
+                // Over ten rows, and back the next time.
+                let id = self.rows.len() / 2;
+                let from = self.rows.iter().position(|row| row["id"] == id).expect("it never leaves");
+                let mut row = self.rows.remove(from);
+                row["views"] = json!(id * 10 + if row["views"] == id * 10 { 105 } else { 0 });
+                row["version"] = json!(version);
+                let to = self.rows.partition_point(|there| there["views"].as_u64() < row["views"].as_u64());
+                self.rows.insert(to, row);
+                return key(&self.rows[to]);
+            }
+        }
+        key(&self.rows[at])
+    }
+
+    /// The reads that are to be made.
+    pub(crate) fn reads(&mut self) -> Vec<(ReadId, ReadScope)> {
+        let mut reads = Vec::new();
+        while let Some(output) = self.live.next_output() {
+            if let Output::Read(read, scope) = output {
+                reads.push((read, scope));
+            }
+        }
+        reads
+    }
+
+    /// What REST would answer.
+    pub(crate) fn answer(&self, scope: &ReadScope) -> Page<Value> {
+        let items = match scope {
+            ReadScope::Window => self.rows.clone(),
+            ReadScope::Keys(keys) => self.rows.iter().filter(|row| keys.contains(&key(row))).cloned().collect(),
+        };
+        Page { items, meta: None }
+    }
+
+    /// Answers reads until there are none; how many there were.
+    pub(crate) fn settle(&mut self) -> usize {
+        let mut made = 0;
+        loop {
+            let reads = self.reads();
+            if reads.is_empty() {
+                return made;
+            }
+            for (read, scope) in reads {
+                made += 1;
+                let page = self.answer(&scope);
+                self.live.reply(self.now, read, Ok(page));
+            }
+        }
+    }
+
+    /// Writes, hints, and gets the answer ready.
+    pub(crate) fn prepare(&mut self, change: Change) -> (ReadId, Page<Value>) {
+        let key = self.write(change);
+        self.live.hint(self.now, &[key]);
+        let mut reads = self.reads();
+        let (read, scope) = reads.pop().expect("a hint makes a read");
+        (read, self.answer(&scope))
+    }
+
+    /// Applies the answer: this is what is measured.
+    pub(crate) fn apply(&mut self, (read, page): (ReadId, Page<Value>)) -> Vec<Output> {
+        self.live.reply(self.now, read, Ok(page));
+        std::iter::from_fn(|| self.live.next_output()).collect()
+    }
+
+    /// Undoes what a change did to the number of rows.
+    pub(crate) fn restore(&mut self, change: Change) {
+        match change {
+            Change::Enter => {
+                let new = json!(NEW);
+                self.rows.retain(|row| row["id"] != new);
+                self.live.hint(self.now, &[Key::from_value(&new).expect("it is a number")]);
+                self.settle();
+            }
+            Change::Leave => {
+                let key = self.write(Change::Enter);
+                self.live.hint(self.now, &[key]);
+                self.settle();
+            }
+            Change::InPlace | Change::Move => {}
+        }
+    }
+}
+
+pub(crate) fn key(row: &Value) -> Key {
+    Key::from_value(&row["id"]).expect("rows have keys")
+}

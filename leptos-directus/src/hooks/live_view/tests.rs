@@ -1,0 +1,128 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::*;
+use crate::live::Splice;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Post {
+    title: String,
+}
+
+fn view() -> View<Post> {
+    let target = Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), Query::new().sort("-views"));
+    View::new(&target, LiveStatus::Live)
+}
+
+fn row(id: &str, title: &Value) -> (Key, Arc<Value>) {
+    (id.into(), Arc::new(json!({ "id": id, "views": 1, "title": title })))
+}
+
+fn loaded(rows: &[(&str, Value)]) -> View<Post> {
+    let view = view();
+    view.server(RowChanges {
+        order: Some(rows.iter().map(|(id, _)| Key::from(*id)).collect()),
+        changed: rows.iter().map(|(id, title)| row(id, title)).collect(),
+        ..RowChanges::default()
+    });
+    view
+}
+
+fn keys(view: &View<Post>) -> Vec<String> {
+    view.keys.get_untracked().iter().map(ToString::to_string).collect()
+}
+
+fn titles(view: &View<Post>) -> Vec<String> {
+    untrack(|| view.items()).into_iter().map(|post| post.title).collect()
+}
+
+#[test]
+fn a_row_that_changes_in_place_leaves_the_keys_alone() {
+    let owner = Owner::new();
+    owner.with(|| {
+        let view = loaded(&[("1", json!("a")), ("2", json!("b"))]);
+        let told = Arc::new(AtomicUsize::new(0));
+        let memo = Memo::new({
+            let (keys, told) = (view.keys.clone(), Arc::clone(&told));
+            move |_| {
+                told.fetch_add(1, Ordering::Relaxed);
+                keys.get()
+            }
+        });
+        memo.get_untracked();
+        view.server(RowChanges { changed: vec![row("2", &json!("c"))], ..RowChanges::default() });
+        memo.get_untracked();
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert_eq!(titles(&view), ["a", "c"]);
+        view.server(RowChanges {
+            splices: vec![Splice::Remove(0)],
+            removed: vec!["1".into()],
+            ..RowChanges::default()
+        });
+        memo.get_untracked();
+        assert_eq!(told.load(Ordering::Relaxed), 2);
+        assert_eq!(titles(&view), ["c"]);
+    });
+}
+
+#[test]
+fn rows_enter_leave_and_move_step_by_step() {
+    let owner = Owner::new();
+    owner.with(|| {
+        let view = loaded(&[("1", json!("a")), ("2", json!("b")), ("3", json!("c"))]);
+        view.server(RowChanges {
+            splices: vec![
+                Splice::Remove(2),
+                Splice::Remove(0),
+                Splice::Insert(0, "3".into()),
+                Splice::Insert(2, "4".into()),
+            ],
+            changed: vec![row("4", &json!("d"))],
+            removed: vec!["1".into()],
+            ..RowChanges::default()
+        });
+        assert_eq!(
+            (keys(&view), titles(&view)),
+            (vec!["3".into(), "2".into(), "4".into()], vec!["c".to_owned(), "b".to_owned(), "d".to_owned()])
+        );
+    });
+}
+
+#[test]
+fn places_count_the_rows_that_do_not_fit_too() {
+    let owner = Owner::new();
+    owner.with(|| {
+        let view = loaded(&[("1", json!(1)), ("2", json!("b"))]);
+        assert_eq!(keys(&view), ["2"]);
+        let enter = |at: usize, id: &str, title: Value| RowChanges {
+            splices: vec![Splice::Insert(at, id.into())],
+            changed: vec![row(id, &title)],
+            ..RowChanges::default()
+        };
+        view.server(enter(1, "3", json!("c")));
+        assert_eq!(keys(&view), ["3", "2"]);
+        // It fits now, and shows, without anybody's saying that the order changed.
+        view.server(RowChanges { changed: vec![row("1", &json!("a"))], ..RowChanges::default() });
+        assert_eq!(
+            (keys(&view), titles(&view)),
+            (vec!["1".into(), "3".into(), "2".into()], vec!["a".to_owned(), "c".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(view.error(), None);
+        view.server(enter(3, "4", json!(4)));
+        assert_eq!(keys(&view), ["1", "3", "2"]);
+        assert!(view.error().is_some());
+    });
+}
+
+#[test]
+fn queries_that_show_other_fields_are_not_shared() {
+    let target = |fields: &str| {
+        let query = Query::new().fields(fields).sort("-views");
+        Target::new::<Value>("posts", &UseRealtimeCollectionOptions::default(), query)
+    };
+    assert_eq!(target("title").query.canonical(), target("title,id,views").query.canonical());
+    assert_ne!(target("title").name, target("title,id,views").name);
+    assert_eq!(target("title,status").name, target("status,title").name);
+}
