@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,6 +18,7 @@ use futures::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},
         oneshot,
     },
+    future::BoxFuture,
     select_biased,
     stream::FuturesUnordered,
 };
@@ -27,14 +28,17 @@ use crate::{
     connection::{ConnectionConfig, ConnectionStatus, Millis, Notice, SubscriptionSpec, Wake},
     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
     error::Error,
-    live::{self, ReadId},
-    protocol::{DirectusCodec, Query, ServerMessage},
+    live::{
+        self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope, RowKey,
+        Who, WriteId,
+    },
+    protocol::{DirectusCodec, Key, Query, ServerMessage},
     rest::{Page, Rest},
-    transport::{self, Socket, SocketEvent, SocketTarget, WakeEvents},
+    transport::{self, Socket, SocketEvent, SocketTarget, Store, WakeEvents},
 };
 
 /// Where rows and states of a live query go.
-pub(crate) type LiveSink = Box<dyn FnMut(live::Output) + Send>;
+pub(crate) type LiveSink = Box<dyn FnMut(News) + Send>;
 /// Where the events of a stream go.
 pub(crate) type StreamSink = Box<dyn FnMut(Notice) + Send>;
 /// Who is told of the connection's state.
@@ -45,6 +49,21 @@ pub(crate) type StatusSink = Box<dyn FnMut(ClientEvent) + Send>;
 pub(crate) enum ClientEvent {
     Status(ConnectionStatus),
     IdentityInDoubt,
+    /// The writes that are not done yet.
+    Pending(Vec<PendingWrite>),
+}
+
+/// What a live query's view is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum News {
+    Live(live::Output),
+    /// Something became of a write to the collection.
+    Write(Box<Intent>, Progress),
+    /// A read has come back, and what it changed was told. It was sent when so many writes were done.
+    Read {
+        confirmed: u64,
+        scope: ReadScope,
+    },
 }
 
 /// What a live query reads.
@@ -53,6 +72,8 @@ pub(crate) struct LiveRequest {
     pub(crate) spec: QuerySpec,
     pub(crate) query: Query,
     pub(crate) initial: Option<Page<Value>>,
+    /// What lists share that are to show the same new rows; `None` where this page's writes are not to show.
+    pub(crate) origin: Option<String>,
 }
 
 enum Command {
@@ -65,10 +86,15 @@ enum Command {
     UnsubscribeAll,
     Connect,
     Disconnect,
-    IdentityChanged,
+    Write { intent: Box<Intent>, who: Option<Who>, answer: Answer },
+    Keep { store: String, who: Option<Who> },
+    IdentityChanged(Option<Who>),
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
 }
+
+/// Where the answer to a write goes.
+type Answer = oneshot::Sender<Result<Value, Error>>;
 
 /// A live query that is shared by everybody who asks for the same.
 struct Shared {
@@ -97,7 +123,7 @@ struct Inner {
     commands: UnboundedSender<Command>,
     dormant: Mutex<Option<Dormant>>,
     registry: Registry,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
 }
 
 /// Reaches the driver of one connection. When the last clone goes, the driver ends, and with it the socket.
@@ -122,7 +148,7 @@ impl Client {
             commands,
             dormant: Mutex::new(Some(dormant)),
             registry: Registry::default(),
-            next: AtomicU64::new(0),
+            next: Arc::default(),
         }))
     }
 
@@ -140,6 +166,13 @@ impl Client {
                 status: dormant.status,
                 queries: HashMap::new(),
                 streams: HashMap::new(),
+                after: Vec::new(),
+                outbox: Outbox::new(OutboxConfig { seed: transport::seed(), ..OutboxConfig::default() }),
+                answers: HashMap::new(),
+                doing: FuturesUnordered::new(),
+                stores: BTreeMap::new(),
+                reopened: Reopened::default(),
+                next: Arc::clone(&self.0.next),
             };
             transport::spawn(driver.run(dormant.commands));
         }
@@ -205,8 +238,26 @@ impl Client {
         self.send(Command::Wake(Wake::Asked));
     }
 
-    pub(crate) fn identity_changed(&self) {
-        self.send(Command::IdentityChanged);
+    /// The session is another one now: the visitor's, if it is known whose; else nothing is written until it is.
+    pub(crate) fn identity_changed(&self, who: Option<Who>) {
+        self.send(Command::IdentityChanged(who));
+    }
+
+    /// Takes up the writes that were kept under this name, and keeps those to come; `who` is the visitor, if known.
+    pub(crate) fn keep(&self, store: &str, who: Option<Who>) {
+        self.send(Command::Keep { store: store.to_owned(), who });
+    }
+
+    /// The number of a write to be made.
+    pub(crate) fn write_id(&self) -> WriteId {
+        WriteId(self.number())
+    }
+
+    /// Makes a write, now or when Directus can be reached; its answer, when there is one.
+    pub(crate) fn write(&self, intent: Intent, who: Option<Who>) -> oneshot::Receiver<Result<Value, Error>> {
+        let (answer, receiver) = oneshot::channel();
+        self.send(Command::Write { intent: Box::new(intent), who, answer });
+        receiver
     }
 
     pub(crate) async fn inspect(&self) -> Counts {
@@ -260,9 +311,46 @@ impl Drop for HeldStream {
 
 struct Reader {
     collection: String,
-    key_field: String,
     query: Query,
     sink: LiveSink,
+    /// The read that was sent last, as only its reply counts; and how many writes were done by then.
+    sent: Option<(ReadId, u64, ReadScope)>,
+    key_field: String,
+    only_key: Option<Key>,
+    origin: Option<String>,
+}
+
+impl Reader {
+    /// Whether a write may show in this list.
+    fn takes(&self, intent: &Intent) -> bool {
+        let is_create = matches!(intent.layer.change, Change::Create(_));
+        let is_other = |only: &Key| intent.layer.row.as_ref().is_some_and(|row| *row != RowKey::from(only));
+        self.collection == intent.collection
+            && self.key_field == intent.key_field
+            && self.origin.as_ref().is_some_and(|origin| !is_create || *origin == intent.origin)
+            && !self.only_key.as_ref().is_some_and(is_other)
+    }
+}
+
+/// Whether a socket that opens may be somebody else's than the page thinks: where there was none for a while, the session may
+/// have ended meanwhile, or have begun in another tab. A first one that opens at once is the one of the visitor whom the server
+/// saw, and one that replaces another at once is that of a login or logout of our own.
+#[derive(Default)]
+struct Reopened {
+    is_in_doubt: bool,
+}
+
+impl Reopened {
+    fn notices(&mut self, status: &ConnectionStatus) -> bool {
+        match status {
+            ConnectionStatus::Connected => std::mem::take(&mut self.is_in_doubt),
+            ConnectionStatus::Connecting { .. } => false,
+            _ => {
+                self.is_in_doubt = true;
+                false
+            }
+        }
+    }
 }
 
 struct Driver {
@@ -273,6 +361,35 @@ struct Driver {
     status: StatusSink,
     queries: HashMap<QueryId, Reader>,
     streams: HashMap<StreamId, StreamSink>,
+    /// To be told after what the engine has to say.
+    after: Vec<(QueryId, ReadId, u64, ReadScope)>,
+    outbox: Outbox,
+    answers: HashMap<WriteId, Answer>,
+    doing: FuturesUnordered<BoxFuture<'static, Done>>,
+    stores: BTreeMap<String, Keeping>,
+    reopened: Reopened,
+    next: Arc<AtomicU64>,
+}
+
+/// A store of writes: none until it is ours.
+#[derive(Default)]
+struct Keeping {
+    store: Option<Store>,
+    /// Whose writes were taken up, and what is kept of them now.
+    open: Option<(Who, Option<String>)>,
+}
+
+/// What a visitor's writes are kept under.
+fn drawer(who: &Who) -> String {
+    who.as_ref().map_or_else(|| "anonymous".to_owned(), |who| format!("user {who}"))
+}
+
+/// What came of something that the outbox wanted done.
+enum Done {
+    Written(WriteId, Result<Value, Error>),
+    Checked(WriteId, Result<Option<Value>, Error>),
+    Found(Result<Who, Error>),
+    Claimed(String, Option<Store>),
 }
 
 async fn read(
@@ -302,6 +419,8 @@ impl Driver {
         let mut socket_number = 0;
         let mut opening = None;
         loop {
+            self.open_stores();
+            self.outbox_outputs();
             while let Some(output) = self.engine.next_output() {
                 match output {
                     Output::Open(number) => {
@@ -319,20 +438,25 @@ impl Driver {
                             socket.send(text);
                         }
                     }
-                    Output::Status(status) => (self.status)(ClientEvent::Status(status)),
-                    Output::IdentityInDoubt => (self.status)(ClientEvent::IdentityInDoubt),
+                    Output::Status(status) => self.connection(status),
+                    Output::IdentityInDoubt => {
+                        self.identity_changed(transport::now(), None);
+                        self.outbox_outputs();
+                        (self.status)(ClientEvent::IdentityInDoubt);
+                    }
                     Output::Read(id, number, scope) => {
                         if let Some(reader) = self.queries.get_mut(&id) {
+                            reader.sent = Some((number, self.outbox.confirmed(), scope.clone()));
                             let (collection, query) =
                                 (reader.collection.clone(), scope.query(&reader.query, &reader.key_field));
                             reads.push(read(self.rest.clone(), id, number, collection, query));
                             // Whoever counts the reads is told.
-                            (reader.sink)(live::Output::Read(number, scope));
+                            (reader.sink)(News::Live(live::Output::Read(number, scope)));
                         }
                     }
                     Output::Live(id, output) => {
                         if let Some(reader) = self.queries.get_mut(&id) {
-                            (reader.sink)(output);
+                            (reader.sink)(News::Live(output));
                         }
                     }
                     Output::Expired(id) => self.expired(id),
@@ -343,7 +467,20 @@ impl Driver {
                     }
                 }
             }
-            let pause = self.engine.deadline().map(|at| at.saturating_sub(transport::now()));
+            for (id, read, confirmed, scope) in std::mem::take(&mut self.after) {
+                if let Some(reader) = self.queries.get_mut(&id) {
+                    // A read of some rows that did not tell enough is followed by another at once.
+                    let is_last = reader.sent.as_ref().is_some_and(|(sent, ..)| *sent == read);
+                    if is_last || scope == ReadScope::Window {
+                        (reader.sink)(News::Read { confirmed, scope });
+                    }
+                }
+            }
+            let pause = [self.engine.deadline(), self.outbox.deadline()]
+                .into_iter()
+                .flatten()
+                .min()
+                .map(|at| at.saturating_sub(transport::now()));
             let happened = select_biased! {
                 command = commands.next() => match command {
                     Some(command) => Happened::Command(command),
@@ -352,6 +489,7 @@ impl Driver {
                 event = or_never(socket.as_mut().map(Socket::next)).fuse() => Happened::Socket(event),
                 opened = or_never(opening.as_mut()).fuse() => Happened::Opened(opened),
                 reply = reads.select_next_some() => Happened::Reply(reply),
+                done = self.doing.select_next_some() => Happened::Done(done),
                 wake = wakes.next().fuse() => Happened::Wake(wake),
                 () = or_never(pause.map(|millis| transport::sleep(Duration::from_millis(millis)))).fuse() => Happened::Tick,
             };
@@ -388,11 +526,162 @@ impl Driver {
                         Err(error) => self.engine.refused(now, socket_number, &error),
                     }
                 }
-                Happened::Reply((id, read, result)) => self.engine.reply(now, id, read, result),
-                Happened::Wake(wake) => self.engine.wake(now, wake),
-                Happened::Tick => self.engine.tick(now),
+                Happened::Reply((id, read, result)) => self.reply(now, id, read, result),
+                Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
+                Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
+                Happened::Done(Done::Found(who)) => self.outbox.found(now, who),
+                Happened::Done(Done::Claimed(name, store)) => {
+                    if let Some(keeping) = self.stores.get_mut(&name) {
+                        keeping.store = store;
+                    }
+                }
+                Happened::Wake(wake) => self.wake(now, wake),
+                Happened::Tick => {
+                    self.engine.tick(now);
+                    self.outbox.tick(now);
+                }
             }
         }
+    }
+
+    /// Does what the outbox decides.
+    fn outbox_outputs(&mut self) {
+        let mut is_pending_news = false;
+        while let Some(output) = self.outbox.next_output() {
+            match output {
+                OutboxOutput::Send(write) => {
+                    let Some(intent) = self.outbox.intent(write).cloned() else { continue };
+                    let (rest, key) = (self.rest.clone(), self.outbox.key(&intent));
+                    let work = async move { Done::Written(write, rest.write(&intent, key.as_ref()).await) };
+                    self.doing.push(work.boxed());
+                }
+                OutboxOutput::Check(write) => {
+                    let Some(intent) = self.outbox.intent(write).cloned() else { continue };
+                    let (rest, key) = (self.rest.clone(), self.outbox.key(&intent));
+                    let work = async move {
+                        let found = match key {
+                            Some(key) => rest.row(&intent, &key).await,
+                            None => Ok(None),
+                        };
+                        Done::Checked(write, found)
+                    };
+                    self.doing.push(work.boxed());
+                }
+                OutboxOutput::Ask => {
+                    let rest = self.rest.clone();
+                    self.doing.push(async move { Done::Found(rest.who().await) }.boxed());
+                }
+                OutboxOutput::Tell(intent, progress) => {
+                    is_pending_news = true;
+                    self.tell(&intent, &progress);
+                }
+                OutboxOutput::Touch(collection, key) => {
+                    let keys: Vec<Key> = key.into_iter().collect();
+                    self.engine.touch(transport::now(), &collection, &keys);
+                }
+            }
+        }
+        self.fill_stores();
+        if is_pending_news {
+            (self.status)(ClientEvent::Pending(self.outbox.pending().collect()));
+        }
+    }
+
+    /// Takes up what was kept for this visitor, once it is known who they are: nobody else is to see it.
+    fn open_stores(&mut self) {
+        let is_known = self.outbox.who().cloned();
+        for (name, Keeping { store, open }) in &mut self.stores {
+            let (Some(store), Some(who)) = (store, &is_known) else { continue };
+            if open.as_ref().is_some_and(|(of, _)| of == who) {
+                continue;
+            }
+            // What waited for somebody else was told to be dropped.
+            if let Some((of, _)) = open.take() {
+                store.save(&drawer(&of), None);
+            }
+            let text = store.load(&drawer(who));
+            let next = || WriteId(self.next.fetch_add(1, Ordering::Relaxed));
+            self.outbox.restore(transport::now(), text.as_deref().unwrap_or_default(), name, who, next);
+            *open = Some((who.clone(), text));
+        }
+    }
+
+    /// Keeps what is not done yet.
+    fn fill_stores(&mut self) {
+        for (name, keeping) in &mut self.stores {
+            let (Some(store), Some((who, kept))) = (&keeping.store, &mut keeping.open) else { continue };
+            let text = self.outbox.saved(name, who);
+            if text != *kept {
+                store.save(&drawer(who), text.as_deref());
+                *kept = text;
+            }
+        }
+    }
+
+    /// Tells the lists, and whoever waits for the write.
+    fn tell(&mut self, intent: &Intent, progress: &Progress) {
+        for reader in self.queries.values_mut().filter(|reader| reader.takes(intent)) {
+            (reader.sink)(News::Write(Box::new(intent.clone()), progress.clone()));
+        }
+        let result = match progress {
+            Progress::Waiting | Progress::Sent => return,
+            Progress::Confirmed { answer, .. } => Ok(answer.as_ref().map_or(Value::Null, |row| (**row).clone())),
+            Progress::Refused(error) => Err(error.clone()),
+        };
+        if let Some(answer) = self.answers.remove(&intent.layer.write) {
+            // Nobody may be waiting: a write goes on without.
+            let _ = answer.send(result);
+        }
+    }
+
+    fn connection(&mut self, status: ConnectionStatus) {
+        let now = transport::now();
+        let is_in_doubt = self.reopened.notices(&status);
+        if is_in_doubt {
+            self.outbox.identity_doubted(now);
+            self.want_who(now);
+        }
+        match status {
+            ConnectionStatus::Connected => self.outbox.link_up(now),
+            ConnectionStatus::Reconnecting { .. } => self.outbox.link_lost(now),
+            _ => {}
+        }
+        (self.status)(ClientEvent::Status(status));
+        if is_in_doubt {
+            (self.status)(ClientEvent::IdentityInDoubt);
+        }
+        self.outbox_outputs();
+    }
+
+    /// The visitor is somebody else now, or may be; what was kept for whoever it is, is to be taken up.
+    fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
+        self.outbox.identity_changed(now, who);
+        self.want_who(now);
+    }
+
+    fn want_who(&mut self, now: Millis) {
+        if !self.stores.is_empty() {
+            self.outbox.want_who(now, None);
+        }
+    }
+
+    fn wake(&mut self, now: Millis, wake: Wake) {
+        self.engine.wake(now, wake);
+        match wake {
+            Wake::Offline => {}
+            Wake::Online | Wake::Visible { .. } | Wake::Asked => self.outbox.wake(now),
+        }
+    }
+
+    fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
+        let sent = self.queries.get(&id).and_then(|reader| reader.sent.clone());
+        if let Some((number, confirmed, scope)) = sent
+            && number == read
+            && result.as_ref().err().is_none_or(Error::is_refusal)
+        {
+            self.after.push((id, read, confirmed, scope));
+        }
+        self.engine.reply(now, id, read, result);
     }
 
     fn command(&mut self, now: Millis, command: Command) {
@@ -401,12 +690,24 @@ impl Driver {
                 let mut request = *request;
                 // Not before: what is shared goes by the configuration, and no two pages should try again in one instant.
                 request.spec.config.seed = transport::seed();
-                let reader = Reader {
+                let mut reader = Reader {
                     collection: request.spec.collection.clone(),
-                    key_field: request.spec.config.key_field.clone(),
                     query: request.query,
                     sink,
+                    sent: None,
+                    key_field: request.spec.config.key_field.clone(),
+                    only_key: request.spec.config.only_key.clone(),
+                    origin: request.origin,
                 };
+                // What waits shows in lists that come into being meanwhile, too.
+                for (intent, is_sent) in self.outbox.intents() {
+                    if !reader.takes(intent) {
+                        continue;
+                    }
+                    for stage in [Some(Progress::Waiting), is_sent.then_some(Progress::Sent)].into_iter().flatten() {
+                        (reader.sink)(News::Write(Box::new(intent.clone()), stage));
+                    }
+                }
                 self.queries.insert(id, reader);
                 self.engine.attach(now, id, request.spec, request.initial);
             }
@@ -428,8 +729,23 @@ impl Driver {
             }
             Command::Connect => self.engine.connect(now),
             Command::Disconnect => self.engine.disconnect(now),
-            Command::IdentityChanged => self.engine.identity_changed(now),
-            Command::Wake(wake) => self.engine.wake(now, wake),
+            Command::Write { intent, who, answer } => {
+                self.answers.insert(intent.layer.write, answer);
+                self.outbox.push(now, *intent, who);
+            }
+            Command::Keep { store, who } => {
+                if !self.stores.contains_key(&store) {
+                    self.stores.insert(store.clone(), Keeping::default());
+                    let claim = Store::claim(store.clone());
+                    self.doing.push(async move { Done::Claimed(store, claim.await) }.boxed());
+                }
+                self.outbox.want_who(now, who);
+            }
+            Command::IdentityChanged(who) => {
+                self.identity_changed(now, who);
+                self.engine.identity_changed(now);
+            }
+            Command::Wake(wake) => self.wake(now, wake),
             // Nobody may be waiting any more.
             Command::Inspect(sender) => drop(sender.send(self.engine.counts())),
         }
@@ -454,6 +770,33 @@ enum Happened {
     Socket(SocketEvent),
     Opened(Result<Socket, Error>),
     Reply((QueryId, ReadId, Result<Page<Value>, Error>)),
+    Done(Done),
     Wake(Wake),
     Tick,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost() -> ConnectionStatus {
+        ConnectionStatus::Reconnecting { attempt: 1, retry_in: Duration::ZERO, reason: "lost".to_owned() }
+    }
+
+    #[test]
+    fn each_socket_but_a_first_that_opened_at_once_puts_the_visitor_in_doubt() {
+        let mut page = Reopened::default();
+        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
+        assert!(!page.notices(&ConnectionStatus::Connected), "the server has just said who it is");
+        assert!(!page.notices(&lost()));
+        assert!(page.notices(&ConnectionStatus::Connected));
+        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
+        assert!(!page.notices(&ConnectionStatus::Connected), "its own login or logout");
+        assert!(!page.notices(&ConnectionStatus::Idle));
+        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
+        assert!(page.notices(&ConnectionStatus::Connected), "there was no socket for a while");
+        let mut page = Reopened::default();
+        assert!(!page.notices(&lost()));
+        assert!(page.notices(&ConnectionStatus::Connected), "Directus was down while the page was rendered");
+    }
 }

@@ -258,6 +258,19 @@ impl Engine {
         self.settle(now);
     }
 
+    /// This page wrote something itself: whoever shows it reads again, with or without a socket.
+    pub fn touch(&mut self, now: Millis, collection: &str, keys: &[Key]) {
+        for member in self.queries.values_mut() {
+            if member.groups.first().is_some_and(|(own, _)| own == collection) {
+                member.live.hint(now, keys);
+                if member.live.status() != live::LiveStatus::Live {
+                    member.live.refetch(now);
+                }
+            }
+        }
+        self.settle(now);
+    }
+
     /// A read came back.
     pub fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
         if let Some(member) = self.queries.get_mut(&id) {

@@ -62,6 +62,8 @@ enum Kind {
     Decode,
     Usage,
     Closed,
+    Conflict,
+    Uncertain,
 }
 
 impl Error {
@@ -104,6 +106,18 @@ impl Error {
     #[must_use]
     pub fn closed(message: impl Into<String>) -> Self {
         Self::new(Kind::Closed, message)
+    }
+
+    /// A write of this page met what somebody else did meanwhile.
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    /// The answer to a write was lost, and it can't be repeated.
+    #[must_use]
+    pub fn uncertain(message: impl Into<String>) -> Self {
+        Self::new(Kind::Uncertain, message)
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -209,6 +223,18 @@ impl Error {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.kind == Kind::Closed
+    }
+
+    /// A write of this page met what somebody else did meanwhile: the row is gone, or the login is another one.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
+    }
+
+    /// The answer to a write was lost: it may have been saved or not. The list shows which.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        self.kind == Kind::Uncertain
     }
 
     /// Trying again later may well work: the network, a time-out, 429, and 5xx. The hooks do so by themselves.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use any_spawner::Executor;
 use leptos::prelude::*;
 use leptos_directus::{
-    ConnectionStatus, Directus, DirectusOptions, LiveStatus, Query, SubscribeOptions, engine::Counts, provide_directus,
-    use_directus, use_realtime_collection,
+    ConnectionStatus, Directus, DirectusOptions, LiveStatus, Query, SubscribeOptions, UseRealtimeCollectionOptions,
+    UseRealtimeCollectionReturn, engine::Counts, provide_directus, use_directus, use_realtime_collection,
+    use_realtime_collection_with_options,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -18,7 +19,8 @@ wasm_bindgen_test_configure!(run_in_browser);
 fn page() -> (Owner, Directus) {
     // Whoever comes second finds the executor there.
     let _ = Executor::init_wasm_bindgen();
-    let owner = Owner::new();
+    // Not a child of the page that was there before.
+    let owner = Owner::new_root(None);
     owner.set();
     provide_directus(DirectusOptions::default().linger(Duration::from_millis(50)));
     (owner, use_directus())
@@ -120,4 +122,48 @@ async fn a_subscription_ends_with_its_component() {
     component.cleanup();
     assert!(subscribing.await.unwrap_err().is_closed());
     until(async || directus.counts().await == Counts::default()).await;
+}
+
+/// Answers who the visitor is (nobody), and lets nothing else through.
+const OFFLINE: &str = r#"
+    window.realFetch = window.fetch;
+    window.fetch = async (request) => {
+        if (!request.url.includes("/users/me")) throw new TypeError("offline");
+        return new Response('{"errors":[{"message":"No.","extensions":{"code":"FORBIDDEN"}}]}', { status: 403 });
+    };
+"#;
+
+/// How many texts with this in them are kept.
+fn kept(text: &str) -> f64 {
+    let script = format!("Object.values(localStorage).filter((kept) => kept.includes({})).length", json!(text));
+    js_sys::eval(&script).unwrap().as_f64().unwrap()
+}
+
+#[wasm_bindgen_test]
+async fn what_waits_is_kept_and_goes_from_page_to_page_one_at_a_time() {
+    js_sys::eval("localStorage.clear()").unwrap();
+    js_sys::eval(OFFLINE).unwrap();
+    let list = || -> UseRealtimeCollectionReturn<Value> {
+        let options = UseRealtimeCollectionOptions::default().client_keys(true).persist("drafts");
+        use_realtime_collection_with_options("posts", Query::new(), options)
+    };
+    let (first_owner, _directus) = page();
+    let first = list();
+    let write = first.create(&json!({ "title": "kept" }));
+    until(async || first.items().get_untracked().len() == 1 && kept("kept") == 1.0).await;
+    let key = first.key_of(write.row().unwrap().clone()).get_untracked().expect("a key of our own");
+    assert_eq!((key.as_str().len(), &key.as_str()[14..15]), (36, "4"), "{key} is no UUID of version 4");
+
+    let (second_owner, _directus) = page();
+    let second = list();
+    // It has asked for its own rows, and so would have taken up what is not its by now.
+    until(async || second.error().get_untracked().is_some()).await;
+    assert_eq!(second.items().get_untracked(), [] as [Value; 0]);
+    first_owner.cleanup();
+    until(async || second.items().get_untracked().len() == 1).await;
+    assert_eq!(second.items().get_untracked(), [json!({ "title": "kept", "id": key })]);
+    assert!(write.await.unwrap_err().is_closed());
+    assert_eq!(kept("kept"), 1.0);
+    second_owner.cleanup();
+    js_sys::eval("window.fetch = window.realFetch; localStorage.clear()").unwrap();
 }

@@ -10,13 +10,14 @@ use futures::StreamExt;
 use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, Filter, Key, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
-    UseRealtimeCollectionOptions, engine::Counts, protocol::EventKind, use_directus, use_directus_auth,
-    use_realtime_collection, use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
+    UseRealtimeCollectionOptions, connection::ConnectionConfig, engine::Counts, protocol::EventKind, use_directus,
+    use_directus_auth, use_realtime_aggregate, use_realtime_collection, use_realtime_collection_with_options,
+    use_realtime_infinite, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, MutexGuard};
 use wire::Wire;
 
@@ -182,6 +183,109 @@ async fn going_back_within_the_linger_costs_nothing() {
     assert_eq!((counts.queries, counts.subscriptions), (1, 3), "{counts:?}");
 }
 
+#[test]
+fn the_linger_is_five_seconds_unless_told_otherwise() {
+    assert_eq!(ConnectionConfig::default().linger, Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn equal_queries_are_one_whatever_the_order_in_which_they_were_written() {
+    let page = Page::open().await;
+    page.create("one", "x").await;
+    let queries = [
+        r#"{"fields":["title","status"],"filter":{"status":{"_eq":"x","_nnull":true},"views":{"_null":true}},"limit":5}"#,
+        r#"{"limit":5,"filter":{"views":{"_null":true},"status":{"_nnull":true,"_eq":"x"}},"fields":"status,title"}"#,
+    ];
+    let lists = queries.map(|query| use_realtime_collection::<Post>(&page.posts, Query::from_json(query).unwrap()));
+    for list in lists {
+        shows("the rows", list.items(), &["one"]).await;
+    }
+    let counts = page.directus.counts().await;
+    assert_eq!((counts.queries, counts.subscriptions), (1, 3), "{counts:?}");
+    let other = use_realtime_collection::<Post>(&page.posts, Query::new().limit(6));
+    shows("another query's rows", other.items(), &["one"]).await;
+    assert_eq!(page.directus.counts().await.queries, 2);
+}
+
+#[tokio::test]
+async fn who_asked_for_the_key_gets_it_beside_somebody_who_did_not() {
+    let page = Page::open().await;
+    let id = page.create("one", "x").await;
+    let without = use_realtime_collection::<Value>(&page.posts, Query::new().fields(["title"]));
+    let with = use_realtime_collection::<Value>(&page.posts, Query::new().fields(["id", "title"]));
+    for (list, row) in [(without, json!({ "title": "one" })), (with, json!({ "id": id, "title": "one" }))] {
+        eventually("the row", async || match list.items().get_untracked() {
+            rows if rows == [row.clone()] => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_for_an_older_query_is_never_shown() {
+    let page = Page::open().await;
+    page.create("one", "draft").await;
+    page.create("two", "published").await;
+    let status = RwSignal::new("draft");
+    let query = move || Query::new().filter(Filter::field("status").eq(status.get()));
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    shows("the first rows", posts.items(), &["one"]).await;
+    let seen = StoredValue::new(Vec::<Vec<Post>>::new());
+    let items = posts.items();
+    Effect::new_isomorphic(move |_| {
+        let items = items.get();
+        seen.update_value(|seen| seen.push(items));
+    });
+    status.set("published");
+    eventually("the other query to be read", async || match page.directus.counts().await.queries {
+        2 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    status.set("draft");
+    eventually("the other query to end after its linger", async || match page.directus.counts().await.queries {
+        1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    // Its answer has come by now, and so has whatever it would have shown: the next change is seen after it.
+    page.create("three", "draft").await;
+    shows("the rows of the query that is asked for", posts.items(), &["one", "three"]).await;
+    let was_shown = |title: &str| seen.get_value().iter().flatten().any(|post| post.title == title);
+    assert!(was_shown("one") && !was_shown("two"), "{:?}", seen.get_value());
+}
+
+#[tokio::test]
+async fn a_list_says_whether_it_is_stale_and_when_it_was_read() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let before = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+    assert_eq!(posts.last_synced().get_untracked(), None);
+    shows("the first rows", posts.items(), &["one"]).await;
+    eventually("the list to be true", async || match posts.is_stale().get_untracked() {
+        false => Ok(()),
+        stale => Err(stale),
+    })
+    .await;
+    let first = posts.last_synced().get_untracked().expect("a read has come back");
+    assert!(u128::from(first) >= before, "{first} {before}");
+    page.update(one, json!({ "title": "ONE" })).await;
+    shows("the change", posts.items(), &["ONE"]).await;
+    eventually("the next read", async || match posts.last_synced().get_untracked() {
+        Some(next) if next > first => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    page.directus.disconnect();
+    eventually("the doubt", async || match posts.is_stale().get_untracked() {
+        true => Ok(()),
+        stale => Err(stale),
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_paused_list_stands_still_and_a_resumed_one_catches_up() {
     let page = Page::open().await;
@@ -250,6 +354,85 @@ async fn a_row_that_does_not_fit_is_named_and_the_others_stay_live() {
     page.update(odd.as_i64().unwrap(), json!({ "title": "two" })).await;
     shows("both rows", posts.items(), &["one", "two"]).await;
     assert_eq!(posts.error().get_untracked(), None);
+}
+
+#[tokio::test]
+async fn a_growing_list_loads_more_and_keeps_what_is_there() {
+    let page = Page::open().await;
+    for title in ["a", "b", "c", "d", "e"] {
+        page.create(title, "x").await;
+    }
+    let status = RwSignal::new("x");
+    let query = move || Query::new().filter(Filter::field("status").eq(status.get())).sort("title");
+    let posts = use_realtime_infinite::<Post>(&page.posts, query, 2);
+    shows("the first page", posts.items(), &["a", "b"]).await;
+    assert!(posts.has_more().get_untracked());
+    let seen = StoredValue::new(Vec::<usize>::new());
+    let keys = posts.keys();
+    Effect::new_isomorphic(move |_| {
+        let count = keys.get().len();
+        seen.update_value(|seen| seen.push(count));
+    });
+    posts.load_more();
+    shows("two pages", posts.items(), &["a", "b", "c", "d"]).await;
+    let new = page.create("0", "x").await;
+    shows("a row that enters above", posts.items(), &["0", "a", "b", "c"]).await;
+    page.delete(new).await;
+    shows("a row that leaves", posts.items(), &["a", "b", "c", "d"]).await;
+    posts.load_more();
+    shows("all", posts.items(), &["a", "b", "c", "d", "e"]).await;
+    assert!(!posts.has_more().get_untracked());
+    posts.load_more();
+    assert!(!posts.is_loading_more().get_untracked(), "there is nothing to load");
+    eventually("the effect to have seen all", async || match seen.get_value() {
+        seen if seen.last() == Some(&5) => Ok(()),
+        seen => Err(seen),
+    })
+    .await;
+    assert!(seen.get_value().iter().all(|count| *count >= 2), "rows were lost: {:?}", seen.get_value());
+    for title in ["p", "q", "r"] {
+        page.create(title, "y").await;
+    }
+    status.set("y");
+    shows("one page of another query", posts.items(), &["p", "q"]).await;
+}
+
+#[tokio::test]
+async fn counts_and_groups_follow() {
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Lane {
+        status: String,
+        count: u64,
+    }
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    page.create("two", "y").await;
+    let query = Query::new().filter(Filter::field("status").eq("x")).limit(1).meta("*");
+    let posts = use_realtime_collection::<Post>(&page.posts, query);
+    let lanes = use_realtime_aggregate::<Lane>(&page.posts, Query::new().aggregate("count", "*").group_by("status"));
+    let all = use_realtime_aggregate::<Value>(&page.posts, Query::new().aggregate("sum", "views"));
+    let are = |what: &'static str, counts: (u64, u64), groups: &'static [(&'static str, u64)], sum: Value| {
+        let groups: Vec<Lane> =
+            groups.iter().map(|(status, count)| Lane { status: (*status).to_owned(), count: *count }).collect();
+        eventually(what, move || {
+            let seen = (
+                posts.total_count().get_untracked().zip(posts.filter_count().get_untracked()),
+                lanes.groups().get_untracked(),
+                all.first().get_untracked().map(|all| all["sum"]["views"].clone()),
+            );
+            let is_so = seen == (Some(counts), groups.clone(), Some(sum.clone()));
+            std::future::ready(if is_so { Ok(()) } else { Err(seen) })
+        })
+    };
+    are("the first counts", (2, 1), &[("x", 1), ("y", 1)], Value::Null).await;
+    page.create("three", "x").await;
+    are("a row more", (3, 2), &[("x", 2), ("y", 1)], Value::Null).await;
+    page.update(one, json!({ "views": 7 })).await;
+    are("a sum", (3, 2), &[("x", 2), ("y", 1)], json!(7)).await;
+    page.delete(one).await;
+    are("a row less", (2, 1), &[("x", 1), ("y", 1)], Value::Null).await;
+    let wrong = use_realtime_aggregate::<Value>(&page.posts, Query::new());
+    assert!(wrong.error().get_untracked().is_some_and(|error| error.message().contains("aggregate")));
 }
 
 #[tokio::test]

@@ -24,6 +24,10 @@ pub fn LiveNotice(
             _ => None,
         };
         match (error.get(), next) {
+            // A change of the visitor's own that was refused: the rows themselves are as they should be.
+            (Some(error), None) if status.get() == LiveStatus::Live => {
+                Some(view! { <p class="notice notice--bad">{format!("{error}.")}</p> })
+            }
             (Some(error), next) => {
                 let next = next.map_or(
                     if error.is_transient() {

@@ -1,7 +1,7 @@
 //! Rows that leave one filter and enter another.
 
 use leptos::{ev::DragEvent, html, prelude::*, task::spawn_local};
-use leptos_directus::{Directus, RowKey, use_directus, use_directus_auth, use_realtime_collection};
+use leptos_directus::{RowKey, UseRealtimeCollectionReturn, use_directus_auth, use_realtime_collection};
 
 use crate::{
     attributes::data_key,
@@ -10,18 +10,16 @@ use crate::{
     model::{Card, Move, Stage, posts_in},
 };
 
-/// `/board`: posts on their way from draft to published. Nothing here moves a card itself: the rows leave one filter and
-/// enter another, for everybody who looks.
+/// `/board`: posts on their way from draft to published. A card that is moved shows so at once; that it leaves one lane and
+/// enters another is the filters' doing, for everybody who looks.
 #[component]
 pub fn BoardPage() -> impl IntoView {
     let auth = use_directus_auth();
     let hydrated = use_hydrated();
     let is_editor = Signal::derive(move || auth.user().with(Option::is_some));
     let desk = Desk {
-        directus: use_directus(),
         can_move: Signal::derive(move || hydrated.get() && is_editor.get()),
         dragged: RwSignal::new(None),
-        moving: RwSignal::new(None),
         follow: RwSignal::new(None),
         said: RwSignal::new(String::new()),
         problem: RwSignal::new(None),
@@ -58,10 +56,8 @@ pub fn BoardPage() -> impl IntoView {
 /// What the lanes share.
 #[derive(Clone, Copy)]
 struct Desk {
-    directus: Directus,
     can_move: Signal<bool>,
     dragged: RwSignal<Option<(RowKey, Stage)>>,
-    moving: RwSignal<Option<RowKey>>,
     /// The card whose button was pressed: the keyboard's focus goes with it.
     follow: RwSignal<Option<RowKey>>,
     said: RwSignal<String>,
@@ -69,12 +65,12 @@ struct Desk {
 }
 
 impl Desk {
-    fn send(self, key: RowKey, to: Stage) {
+    /// Moves a card: by the list of the lane where that was said, which may be where it comes from or where it goes.
+    fn send(self, posts: UseRealtimeCollectionReturn<Card>, key: RowKey, to: Stage) {
         self.problem.set(None);
-        self.moving.set(Some(key.clone()));
+        let moving = posts.update(key, &Move { status: to });
         spawn_local(async move {
-            let moved = self.directus.items::<Card>("posts").update(key.key().clone(), &Move { status: to }).await;
-            match moved {
+            match moving.await {
                 Ok(card) => {
                     let post = card.map_or_else(|| "The post".to_owned(), |card| format!("“{}”", card.headline()));
                     self.said.try_set(format!("{post} is in {} now.", to.title()));
@@ -86,7 +82,6 @@ impl Desk {
                     self.follow.try_set(None);
                 }
             }
-            self.moving.try_set(None);
         });
     }
 }
@@ -108,7 +103,7 @@ fn Lane(stage: Stage, desk: Desk) -> impl IntoView {
         if let Some((key, from)) = desk.dragged.try_update(Option::take).flatten()
             && from != stage
         {
-            desk.send(key, stage);
+            desk.send(posts, key, stage);
         }
     };
     let heading = StoredValue::new(format!("lane-{}", stage.as_str()));
@@ -132,7 +127,7 @@ fn Lane(stage: Stage, desk: Desk) -> impl IntoView {
                 <LiveNotice status=posts.status() error=posts.error() />
                 <ol class="cards" aria-labelledby=heading.get_value()>
                     <For each=move || posts.keys().get() key=|key| key.clone() let:key>
-                        <CardItem key=key.clone() stage=stage card=posts.item(key) desk=desk />
+                        <CardItem key=key stage=stage posts=posts desk=desk />
                     </For>
                 </ol>
             </Suspense>
@@ -141,11 +136,15 @@ fn Lane(stage: Stage, desk: Desk) -> impl IntoView {
 }
 
 #[component]
-fn CardItem(key: RowKey, stage: Stage, card: Signal<Option<Card>>, desk: Desk) -> impl IntoView {
+fn CardItem(key: RowKey, stage: Stage, posts: UseRealtimeCollectionReturn<Card>, desk: Desk) -> impl IntoView {
+    let card = posts.item(key.clone());
+    let is_pending = posts.is_pending(key.clone());
     let link = NodeRef::<html::A>::new();
     let key = StoredValue::new(key);
     let headline = move || card.with(|card| card.as_ref().map(Card::headline).unwrap_or_default());
-    let is_moving = move || desk.moving.with(|moving| moving.as_ref() == Some(&key.get_value()));
+    // On its way, or there already for everybody but this list, which is about to say so.
+    let is_elsewhere = move || card.with(|card| card.as_ref().is_some_and(|card| card.status != stage));
+    let is_moving = move || is_pending.get() || is_elsewhere();
     // A card that came here because its button was pressed elsewhere takes the focus with it.
     Effect::new(move |_| {
         let Some(link) = link.get() else { return };
@@ -169,7 +168,7 @@ fn CardItem(key: RowKey, stage: Stage, card: Signal<Option<Card>>, desk: Desk) -
     let buttons = Stage::ALL.into_iter().filter(|to| *to != stage).map(move |to| {
         let press = move |_| {
             desk.follow.set(Some(key.get_value()));
-            desk.send(key.get_value(), to);
+            desk.send(posts, key.get_value(), to);
         };
         view! {
             <button

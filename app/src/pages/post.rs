@@ -1,7 +1,10 @@
 //! A live row with its own live list.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_directus::{LiveStatus, use_directus, use_realtime_collection, use_realtime_item};
+use leptos_directus::{
+    LiveStatus, NewRows, UseRealtimeCollectionOptions, UseRealtimeCollectionReturn,
+    use_realtime_collection_with_options, use_realtime_item,
+};
 use leptos_router::hooks::use_params_map;
 
 use crate::{
@@ -29,7 +32,9 @@ pub fn PostPage() -> impl IntoView {
 #[component]
 fn Article(id: Memo<i64>) -> impl IntoView {
     let post = use_realtime_item::<Post>("posts", move || id.get().into());
-    let comments = use_realtime_collection::<Comment>("comments", move || comments_of(id.get()));
+    // A comment's key is a UUID: made here, so that a comment is saved once, whatever becomes of the connection.
+    let options = UseRealtimeCollectionOptions::default().client_keys(true).new_rows(NewRows::Last);
+    let comments = use_realtime_collection_with_options::<Comment>("comments", move || comments_of(id.get()), options);
     let text =
         move |read: fn(&Post) -> String| move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default());
     let is_there = Signal::derive(move || post.item().with(Option::is_some));
@@ -70,7 +75,11 @@ fn Article(id: Memo<i64>) -> impl IntoView {
                     <LiveNotice status=comments.status() error=comments.error() />
                     <ol class="comment-list" aria-labelledby="comments">
                         <For each=move || comments.keys().get() key=|key| key.clone() let:key>
-                            <CommentItem key=key.to_string() comment=comments.item(key) />
+                            <CommentItem
+                                key=key.to_string()
+                                comment=comments.item(key.clone())
+                                is_pending=comments.is_pending(key)
+                            />
                         </For>
                     </ol>
                     <Show when=move || comments.keys().with(Vec::is_empty)>
@@ -78,13 +87,13 @@ fn Article(id: Memo<i64>) -> impl IntoView {
                     </Show>
                 </section>
             </Suspense>
-            <CommentForm post=id />
+            <CommentForm post=id comments=comments />
         </div>
     }
 }
 
 #[component]
-fn CommentItem(key: String, comment: Signal<Option<Comment>>) -> impl IntoView {
+fn CommentItem(key: String, comment: Signal<Option<Comment>>, is_pending: Signal<bool>) -> impl IntoView {
     let text = move |read: fn(&Comment) -> Option<String>| {
         move || comment.with(|comment| comment.as_ref().and_then(read).unwrap_or_default())
     };
@@ -93,25 +102,24 @@ fn CommentItem(key: String, comment: Signal<Option<Comment>>) -> impl IntoView {
             <div class="comment__head">
                 <b>{text(|comment| comment.author_name.clone())}</b>
                 <Timestamp iso=Signal::derive(text(|comment| comment.date_created.clone())) />
+                <Show when=move || is_pending.get()>
+                    <span class="hint">"On its way…"</span>
+                </Show>
             </div>
             <p class="comment__text">{text(|comment| comment.text.clone())}</p>
         </li>
     }
 }
 
-/// Sends a comment. The list above follows by itself, here and on every other page that shows the story.
+/// Sends a comment. It is in the list above at once, and on every other page that shows the story as soon as it is saved;
+/// without a connection it waits for one.
 #[component]
-fn CommentForm(post: Memo<i64>) -> impl IntoView {
-    let directus = use_directus();
+fn CommentForm(post: Memo<i64>, comments: UseRealtimeCollectionReturn<Comment>) -> impl IntoView {
     let hydrated = use_hydrated();
     let (name, text) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
-    let sending = RwSignal::new(false);
     let outcome = RwSignal::new(Ok::<_, String>(""));
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        if sending.get() {
-            return;
-        }
         let comment = NewComment {
             post: post.get(),
             author_name: name.get().trim().to_owned(),
@@ -121,23 +129,28 @@ fn CommentForm(post: Memo<i64>) -> impl IntoView {
             outcome.set(Err("Please give a name and a comment.".to_owned()));
             return;
         }
-        sending.set(true);
-        outcome.set(Ok("Sending…"));
+        let sending = comments.create(&comment);
+        text.set(String::new());
+        let is_offline = !comments.connected().get();
+        outcome.set(Ok(if is_offline { "Your comment is sent when the connection is back." } else { "Sending…" }));
         spawn_local(async move {
-            let sent = directus.items::<Comment>("comments").create(&comment).await;
             // The page may have been left meanwhile: then there is nobody to tell.
-            match sent {
+            match sending.await {
                 Ok(comment) => {
-                    text.try_set(String::new());
                     // Where the visitor may not read it: somebody looks at it first.
                     let is_shown = comment.is_some();
                     outcome.try_set(Ok(if is_shown { "Your comment is there." } else { "Thank you: it was sent." }));
                 }
                 Err(error) => {
+                    // Nothing that somebody wrote is lost, unless they have begun anew.
+                    text.try_update(|text| {
+                        if text.is_empty() {
+                            text.clone_from(&comment.text);
+                        }
+                    });
                     outcome.try_set(Err(format!("Your comment was not sent: {error}.")));
                 }
             }
-            sending.try_set(false);
         });
     };
     view! {
@@ -162,7 +175,7 @@ fn CommentForm(post: Memo<i64>) -> impl IntoView {
                 <textarea class="input" id="comment-text" name="text" maxlength="2000" required bind:value=text></textarea>
             </div>
             <div class="buttons">
-                <button class="button button--primary" disabled=move || !hydrated.get() || sending.get()>
+                <button class="button button--primary" disabled=move || !hydrated.get()>
                     "Send comment"
                 </button>
             </div>

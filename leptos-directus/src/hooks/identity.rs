@@ -10,7 +10,7 @@ use futures::future::{AbortHandle, abortable};
 use leptos::prelude::*;
 
 use super::User;
-use crate::{connection::Backoff, error::Error, protocol::Query, rest::Rest, transport};
+use crate::{connection::Backoff, error::Error, live::Who, protocol::Query, rest::Rest, transport};
 
 /// Ceilings of the delays after which a question that nobody answered is asked again.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -65,6 +65,11 @@ impl Identity {
     /// The user, for signals to follow.
     pub(crate) fn user(&self) -> Option<User> {
         self.user.get().flatten()
+    }
+
+    /// Who it is, as far as the page knows: a user's key, or nobody who logged in.
+    pub(crate) fn who(&self) -> Option<Who> {
+        self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
     }
 
     pub(crate) fn is_known(&self) -> bool {

@@ -3,21 +3,27 @@
 use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use leptos::{prelude::*, reactive::computed::ArcAsyncDerived};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
-use super::use_directus::{Core, Mode};
+use super::{
+    use_directus::{Core, Mode},
+    use_realtime_collection::UseRealtimeCollectionOptions,
+    write::Made,
+};
 use crate::{
-    client::{Client, Held, LiveRequest, LiveSink},
+    client::{Client, Held, LiveRequest, LiveSink, News},
     connection::ConnectionStatus,
     engine::QuerySpec,
     error::Error,
-    live::{LiveConfig, LiveStatus, Output, Reading, RowChanges, Window, as_asked},
+    live::{
+        Change, Intent, Layer, LiveConfig, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, ReadScope,
+        Reading, RowChanges, RowKey, Shown, ShownRow, Window, as_asked,
+    },
     protocol::{Key, Query},
     rest::{Page, decode, with_fields_of},
     transport,
@@ -27,54 +33,6 @@ use crate::{
 pub trait RowType: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {}
 
 impl<T: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static> RowType for T {}
-
-/// The identity of a row on the page: what a keyed `<For>` goes by.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowKey(Key);
-
-impl RowKey {
-    /// The key that the row has in Directus.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.0
-    }
-}
-
-impl fmt::Debug for RowKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for RowKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl From<Key> for RowKey {
-    fn from(key: Key) -> Self {
-        Self(key)
-    }
-}
-
-impl From<&str> for RowKey {
-    fn from(key: &str) -> Self {
-        Self(key.into())
-    }
-}
-
-impl From<i64> for RowKey {
-    fn from(key: i64) -> Self {
-        Self(key.into())
-    }
-}
-
-impl From<RowKey> for Key {
-    fn from(key: RowKey) -> Self {
-        key.0
-    }
-}
 
 /// A query that is fixed, a signal, or a closure: with the latter two the list follows what they read.
 pub trait IntoQuery {
@@ -115,44 +73,86 @@ impl<F: Fn() -> Query + Send + Sync + 'static> IntoQuery for F {
 /// The rows of one live query, as signals: one for the order, one for each row.
 pub(crate) struct View<T> {
     collection: String,
+    origin: Option<String>,
+    limit: Option<i64>,
     /// Fields that are read only because we need them: rows must come out as the query says.
     unasked: Vec<String>,
+    overlay: Mutex<Overlay>,
     order: RwLock<Order>,
     pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
     rows: RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>,
+    /// Rows got their keys.
+    named: ArcTrigger,
     pub(crate) status: ArcRwSignal<LiveStatus>,
     error: ArcRwSignal<Option<Error>>,
     unfit: ArcRwSignal<Option<Error>>,
+    /// Why the last write of this list was refused.
+    refused: ArcRwSignal<Option<Error>>,
+    /// When the last read came back.
+    synced: ArcRwSignal<Option<u64>>,
     pub(crate) meta: ArcRwSignal<Option<Value>>,
 }
 
-/// All keys, and those whose rows do not fit `T`, with what is wrong with them.
+/// All rows, and those that do not fit `T`, with what is wrong with them; nothing is for those that were created here, and
+/// are shown when Directus has completed them.
 #[derive(Clone, Default)]
 struct Order {
     keys: Vec<RowKey>,
-    unfit: HashMap<RowKey, Error>,
+    unfit: HashMap<RowKey, Option<Error>>,
 }
 
 impl<T: RowType> View<T> {
     fn new(target: &Target, status: LiveStatus) -> Self {
         Self {
             collection: target.spec.collection.clone(),
+            origin: target.origin.clone(),
+            limit: target.query.limit,
             unasked: target.unasked.clone(),
+            overlay: Mutex::new(Overlay::new(target.new_rows)),
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
+            named: ArcTrigger::new(),
             status: ArcRwSignal::new(status),
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(None),
+            refused: ArcRwSignal::new(None),
+            synced: ArcRwSignal::new(None),
             meta: ArcRwSignal::new(None),
         }
+    }
+
+    /// Nothing can be shown, and why.
+    fn unusable(error: Error) -> Self {
+        Self {
+            collection: String::new(),
+            origin: None,
+            limit: None,
+            unasked: Vec::new(),
+            overlay: Mutex::default(),
+            order: RwLock::default(),
+            keys: ArcRwSignal::default(),
+            rows: RwLock::default(),
+            named: ArcTrigger::new(),
+            status: ArcRwSignal::new(LiveStatus::Refused),
+            error: ArcRwSignal::new(Some(error)),
+            unfit: ArcRwSignal::new(None),
+            refused: ArcRwSignal::new(None),
+            synced: ArcRwSignal::new(None),
+            meta: ArcRwSignal::new(None),
+        }
+    }
+
+    fn overlay(&self) -> MutexGuard<'_, Overlay> {
+        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// With what the server read, be it rows or an error.
     fn load(&self, key_field: &str, first: Result<Page<Value>, Error>) {
         match first {
             Ok(page) => {
-                self.apply(&Window::default().replace(key_field, page.items));
+                let changes = Window::default().replace(key_field, page.items);
+                self.server(changes);
                 self.meta.set(page.meta);
             }
             Err(error) => self.error.set(Some(error)),
@@ -163,22 +163,64 @@ impl<T: RowType> View<T> {
     fn frozen(&self) -> Self {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let rows = rows.iter().map(|(key, row)| (key.clone(), ArcRwSignal::new(row.get_untracked()))).collect();
+        let mut overlay = Overlay::default();
+        overlay.adopt(&self.overlay());
         Self {
             collection: self.collection.clone(),
+            origin: None,
+            limit: self.limit,
             unasked: self.unasked.clone(),
+            overlay: Mutex::new(overlay),
             order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
             keys: ArcRwSignal::new(self.keys.get_untracked()),
             rows: RwLock::new(rows),
+            named: ArcTrigger::new(),
             status: ArcRwSignal::new(LiveStatus::Paused),
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(self.unfit.get_untracked()),
+            refused: ArcRwSignal::new(None),
+            synced: ArcRwSignal::new(self.synced.get_untracked()),
             meta: ArcRwSignal::new(self.meta.get_untracked()),
+        }
+    }
+
+    /// Rows that were created here go by the same names as in the list that was shown before.
+    fn adopt(&self, other: &Self) {
+        if self.collection == other.collection {
+            let other = other.overlay();
+            self.overlay().adopt(&other);
+        }
+    }
+
+    fn news(&self, news: News) {
+        match news {
+            News::Live(output) => self.output(output),
+            News::Write(intent, progress) => {
+                if self.origin.as_ref() == Some(&intent.origin) {
+                    match &progress {
+                        Progress::Refused(error) => self.refused.set(Some(error.clone())),
+                        Progress::Waiting if self.refused.read_untracked().is_some() => self.refused.set(None),
+                        _ => {}
+                    }
+                }
+                let shown = self.overlay().progress(&intent.layer, progress);
+                self.apply(&shown);
+            }
+            News::Read { confirmed, scope } => {
+                let only = match &scope {
+                    ReadScope::Window => None,
+                    ReadScope::Keys(keys) => Some(keys.as_slice()),
+                };
+                let shown = self.overlay().read(confirmed, only);
+                self.apply(&shown);
+                self.synced.set(Some(transport::unix_millis()));
+            }
         }
     }
 
     fn output(&self, output: Output) {
         match output {
-            Output::Rows(changes) => self.apply(&changes),
+            Output::Rows(changes) => self.server(changes),
             Output::Meta(meta) => self.meta.set(meta),
             Output::Status(status, error) => {
                 if *self.error.read_untracked() != error {
@@ -193,43 +235,55 @@ impl<T: RowType> View<T> {
         }
     }
 
-    fn read_row(&self, key: &Key, row: &Value) -> Result<T, Error> {
+    fn server(&self, changes: RowChanges) {
+        let shown = self.overlay().server(changes);
+        self.apply(&shown);
+    }
+
+    fn read_row(&self, key: &RowKey, row: &Value) -> Result<T, Error> {
         decode(as_asked(row, &self.unasked), &format!("`{}`, key {key}", self.collection))
     }
 
+    /// The row with the writes over it; without them, should it not fit `T` with them: a relation is written by its key.
+    fn read_shown(&self, key: &RowKey, row: &ShownRow) -> Result<T, Option<Error>> {
+        self.read_row(key, &row.value).or_else(|error| match &row.plain {
+            Some(plain) if !Arc::ptr_eq(plain, &row.value) => self.read_row(key, plain).map_err(Some),
+            Some(_) => Err(Some(error)),
+            // What was given at its creation is not all that `T` asks for.
+            None => Err(None),
+        })
+    }
+
     /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
-    fn apply(&self, changes: &RowChanges) {
+    fn apply(&self, shown: &Shown) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         let all_fitted = order.unfit.is_empty();
         let mut fresh = Vec::new();
         let mut gone: HashSet<RowKey> = HashSet::new();
-        for (key, row) in &changes.changed {
-            let decoded = self.read_row(key, row);
-            let key = RowKey(key.clone());
-            match decoded {
+        for (key, row) in &shown.changed {
+            match self.read_shown(key, row) {
                 Ok(row) => {
-                    order.unfit.remove(&key);
-                    fresh.push((key, row));
+                    order.unfit.remove(key);
+                    fresh.push((key.clone(), row));
                 }
                 Err(error) => {
                     order.unfit.insert(key.clone(), error);
-                    gone.insert(key);
+                    gone.insert(key.clone());
                 }
             }
         }
-        for key in &changes.removed {
-            let key = RowKey(key.clone());
-            order.unfit.remove(&key);
-            gone.insert(key);
+        for key in &shown.removed {
+            order.unfit.remove(key);
+            gone.insert(key.clone());
         }
-        changes.apply_order(&mut order.keys);
+        shown.apply_order(&mut order.keys);
         let all_fit = all_fitted && order.unfit.is_empty();
         // Every key, only where a row may have been left out that is shown now, or the other way round.
-        let shown = (!all_fit || changes.order.is_some()).then(|| {
-            let shown = order.keys.iter().filter(|key| !order.unfit.contains_key(*key));
-            shown.cloned().collect::<Vec<RowKey>>()
+        let keys = (!all_fit || shown.order.is_some()).then(|| {
+            let keys = order.keys.iter().filter(|key| !order.unfit.contains_key(*key));
+            keys.cloned().collect::<Vec<RowKey>>()
         });
-        let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)).cloned() };
+        let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)?.clone()) };
         drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
         let mut updates = Vec::new();
@@ -248,9 +302,9 @@ impl<T: RowType> View<T> {
                 signal.set(Some(row));
             }
         }
-        match shown {
-            Some(shown) if *self.keys.read_untracked() != shown => self.keys.set(shown),
-            None if changes.reorders() => self.keys.update(|keys| changes.apply_order(keys)),
+        match keys {
+            Some(keys) if *self.keys.read_untracked() != keys => self.keys.set(keys),
+            None if shown.reorders() => self.keys.update(|keys| shown.apply_order(keys)),
             Some(_) | None => {}
         }
         let left: Vec<_> = {
@@ -263,11 +317,15 @@ impl<T: RowType> View<T> {
         if *self.unfit.read_untracked() != unfit {
             self.unfit.set(unfit);
         }
+        if shown.named {
+            self.named.notify();
+        }
     }
 
     /// The row with this key; whoever reads it is told when it changes, leaves or comes.
     pub(crate) fn row(&self, key: &RowKey) -> Option<T> {
-        let signal = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let key = self.overlay().resolve(key);
+        let signal = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         match signal {
             Some(signal) => signal.get(),
             None => {
@@ -277,12 +335,26 @@ impl<T: RowType> View<T> {
         }
     }
 
+    /// How many rows are shown of a list that is asked for with one more.
+    fn most(&self) -> usize {
+        self.limit.and_then(|limit| usize::try_from(limit).ok()).map_or(usize::MAX, |limit| limit.saturating_sub(1))
+    }
+
+    /// The key that a row has in Directus.
+    fn key_of(&self, row: &RowKey) -> Option<Key> {
+        let key = self.overlay().key(row);
+        if key.is_none() {
+            self.named.track();
+        }
+        key
+    }
+
     pub(crate) fn items(&self) -> Vec<T> {
         self.keys.get().iter().filter_map(|key| self.row(key)).collect()
     }
 
     pub(crate) fn error(&self) -> Option<Error> {
-        self.error.get().or_else(|| self.unfit.get())
+        self.error.get().or_else(|| self.unfit.get()).or_else(|| self.refused.get())
     }
 }
 
@@ -296,19 +368,43 @@ pub(crate) struct Target {
     query: Query,
     unasked: Vec<String>,
     name: String,
+    new_rows: NewRows,
+    client_keys: bool,
+    persist: Option<String>,
+    /// What lists share that show the same new rows: longer and shorter ones do.
+    origin: Option<String>,
 }
 
 impl Target {
     /// What is read for rows of type `T`.
-    pub(crate) fn new<T: RowType>(collection: &str, watch: &[String], config: &LiveConfig, query: Query) -> Self {
+    pub(crate) fn new<T: RowType>(collection: &str, options: &UseRealtimeCollectionOptions, query: Query) -> Self {
+        let UseRealtimeCollectionOptions { config, watch, new_rows, client_keys, persist, .. } = options;
         let asked = with_fields_of::<T>(query);
         let Reading { query, unasked, shape } = Reading::of(&asked, &config.key_field);
         let config = LiveConfig { window: shape, ..config.clone() };
         // Rows that were asked for with other fields come out otherwise.
-        let name =
-            format!("{collection}|{}|{unasked:?}|{watch:?}|{config:?}|{:?}", query.canonical(), TypeId::of::<T>());
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.to_vec(), config };
-        Self { spec, query, unasked, name }
+        let name = format!(
+            "{collection}|{}|{unasked:?}|{watch:?}|{config:?}|{new_rows:?}|{:?}",
+            query.canonical(),
+            TypeId::of::<T>()
+        );
+        // Groups have no keys that a write could go by.
+        let origin = (!asked.is_aggregate()).then(|| {
+            let is_first = asked.offset.is_none() && asked.page.is_none();
+            let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
+            format!("{collection}|{}", whole.canonical())
+        });
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config };
+        Self {
+            spec,
+            query,
+            unasked,
+            name,
+            new_rows: *new_rows,
+            client_keys: *client_keys,
+            persist: persist.clone(),
+            origin,
+        }
     }
 
     #[cfg(feature = "native")]
@@ -326,9 +422,10 @@ impl Target {
             let (view, initial) = first.unwrap_or_else(|| (Arc::new(View::new(self, LiveStatus::Loading)), None));
             let sink: LiveSink = Box::new({
                 let view = Arc::clone(&view);
-                move |output| view.output(output)
+                move |news| view.news(news)
             });
-            (view, sink, LiveRequest { spec: self.spec.clone(), query: self.query.clone(), initial })
+            let origin = self.origin.clone();
+            (view, sink, LiveRequest { spec: self.spec.clone(), query: self.query.clone(), initial, origin })
         })
     }
 }
@@ -342,8 +439,13 @@ pub(crate) struct LiveView<T: RowType> {
     /// On the server: what has to have been read before anything is shown.
     first: StoredValue<Option<ArcResource<First>>>,
     shown: RwSignal<Arc<View<T>>>,
+    /// Of a query that was asked for since; it is shown when its rows are there.
+    coming: RwSignal<Option<Arc<View<T>>>>,
     held: StoredValue<Option<Held>>,
     paused: RwSignal<bool>,
+    core: StoredValue<Arc<Core>>,
+    /// What is asked for now: writes go by it.
+    asked: StoredValue<Result<Target, Error>>,
 }
 
 // By hand, because `Clone` must not ask for `T: Copy`.
@@ -396,7 +498,7 @@ fn server_rows<T: RowType>(
 impl<T: RowType> LiveView<T> {
     /// To be called in a component's body, always and in the same order: it counts as one of Leptos's resources.
     pub(crate) fn new(
-        core: &Core,
+        core: &Arc<Core>,
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
         immediate: bool,
     ) -> Self {
@@ -419,8 +521,11 @@ impl<T: RowType> LiveView<T> {
             connection: core.status.clone().into(),
             first: StoredValue::new(first.filter(|_| !is_live)),
             shown: RwSignal::new(view),
+            coming: RwSignal::new(None),
             held: StoredValue::new(None),
             paused: RwSignal::new(!immediate),
+            core: StoredValue::new(Arc::clone(core)),
+            asked: StoredValue::new(now),
         };
         if let Mode::Live(client) = &core.mode {
             this.follow(client.clone(), target, initial.and_then(Result::ok));
@@ -435,7 +540,7 @@ impl<T: RowType> LiveView<T> {
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
         initial: Option<Page<Value>>,
     ) {
-        let coming: RwSignal<Option<Arc<View<T>>>> = RwSignal::new(None);
+        let coming = self.coming;
         let first = StoredValue::new(Some((self.shown.get_untracked(), initial)));
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
             if self.paused.get() {
@@ -446,7 +551,9 @@ impl<T: RowType> LiveView<T> {
                 }
                 return None;
             }
-            let target = match target() {
+            let target = target();
+            self.asked.set_value(target.clone());
+            let target = match target {
                 Ok(target) => target,
                 Err(error) => {
                     coming.set(None);
@@ -458,12 +565,19 @@ impl<T: RowType> LiveView<T> {
             if held_name.flatten().as_ref() == Some(&target.name) {
                 return Some(target.name);
             }
+            if let Some(store) = &target.persist {
+                client.keep(store, self.core.try_get_value().and_then(|core| core.identity.who()));
+            }
             // The first query may start from the rows that are on the screen already.
             let first = first.try_update_value(Option::take).flatten().filter(|(_, rows)| rows.is_some());
             let (held, view) = target.hold(&client, first);
             // The old share goes only now, so that a query that stays the same does not end in between.
             self.held.set_value(Some(held));
-            let is_new = !Arc::ptr_eq(&view, &self.shown.get_untracked());
+            let shown = self.shown.get_untracked();
+            let is_new = !Arc::ptr_eq(&view, &shown);
+            if is_new {
+                view.adopt(&shown);
+            }
             coming.set(is_new.then_some(view));
             Some(target.name)
         });
@@ -527,6 +641,36 @@ impl<T: RowType> LiveView<T> {
         })
     }
 
+    /// A count that the query asked for by `meta`: a number, or its text where a database counts further than JSON does.
+    pub(crate) fn count(self, name: &'static str) -> Signal<Option<u64>> {
+        let meta = self.meta();
+        Signal::derive(move || {
+            let meta = meta.get()?;
+            let count = meta.get(name)?;
+            count.as_u64().or_else(|| count.as_str()?.parse().ok())
+        })
+    }
+
+    /// The keys of a list that is asked for with one row more than it shows.
+    pub(crate) fn shown_keys(self) -> Vec<RowKey> {
+        self.await_first();
+        let Some(view) = self.shown() else { return Vec::new() };
+        let mut keys = view.keys.get();
+        keys.truncate(view.most());
+        keys
+    }
+
+    /// Whether that one row more is there.
+    pub(crate) fn has_more(self) -> bool {
+        self.await_first();
+        self.shown().is_some_and(|view| view.keys.read().len() > view.most())
+    }
+
+    /// Whether another query was asked for, and its rows are not there yet.
+    pub(crate) fn is_changing(self) -> Signal<bool> {
+        Signal::derive(move || self.coming.try_with(Option::is_some).unwrap_or_default())
+    }
+
     pub(crate) fn status(self) -> Signal<LiveStatus> {
         Signal::derive(move || self.shown().map(|view| view.status.get()).unwrap_or_default())
     }
@@ -543,6 +687,19 @@ impl<T: RowType> LiveView<T> {
             self.await_first();
             self.shown().is_some_and(|view| view.status.get() == LiveStatus::Loading)
         })
+    }
+
+    pub(crate) fn is_stale(self) -> Signal<bool> {
+        Signal::derive(move || {
+            self.await_first();
+            self.shown().is_some_and(|view| {
+                matches!(view.status.get(), LiveStatus::Stale | LiveStatus::Polling | LiveStatus::Paused)
+            })
+        })
+    }
+
+    pub(crate) fn last_synced(self) -> Signal<Option<u64>> {
+        Signal::derive(move || self.shown()?.synced.get())
     }
 
     pub(crate) fn connected(self) -> Signal<bool> {
@@ -564,25 +721,125 @@ impl<T: RowType> LiveView<T> {
         }
     }
 
+    pub(crate) fn key_of(self, row: RowKey) -> Signal<Option<Key>> {
+        Signal::derive(move || self.shown()?.key_of(&row))
+    }
+
+    /// The writes to this list's collection that are not done yet.
+    pub(crate) fn pending(self) -> Signal<Vec<PendingWrite>> {
+        Signal::derive(move || {
+            let (Some(core), Some(Ok(target))) = (self.core.try_get_value(), self.asked.try_get_value()) else {
+                return Vec::new();
+            };
+            let is_own = |write: &&PendingWrite| write.collection == target.spec.collection;
+            core.pending.read().iter().filter(is_own).cloned().collect()
+        })
+    }
+
+    pub(crate) fn is_pending(self, row: RowKey) -> Signal<bool> {
+        let pending = self.pending();
+        Memo::new(move |_| {
+            let Some(view) = self.shown() else { return false };
+            let row = view.overlay().resolve(&row);
+            pending.get().iter().any(|write| write.row.as_ref().is_some_and(|of| view.overlay().resolve(of) == row))
+        })
+        .into()
+    }
+
+    pub(crate) fn what(self, verb: &str) -> String {
+        match self.asked.try_get_value() {
+            Some(Ok(target)) => format!("{verb} `{}`", target.spec.collection),
+            _ => verb.to_owned(),
+        }
+    }
+
+    /// Makes a write.
+    fn write(self, make: impl FnOnce(&Client, &Target) -> Result<Layer, Error>) -> Made {
+        let ended = || Error::closed("the component that showed this list has ended");
+        let core = self.core.try_get_value().ok_or_else(ended)?;
+        let target = self.asked.try_get_value().ok_or_else(ended)??;
+        let client = core.client().ok_or_else(|| {
+            Error::usage("lists are written in the browser; the server writes by `use_directus().items(…)`")
+        })?;
+        let origin = target.origin.clone().ok_or_else(|| Error::usage("groups and sums can't be written"))?;
+        let mut layer = make(client, &target)?;
+        // By its key, if it has one: other lists know a row that was created here by no other name.
+        if !matches!(layer.change, Change::Create(_))
+            && let Some(row) = &layer.row
+            && let Some(key) = self.shown.try_get_untracked().and_then(|view| view.overlay().key(row))
+        {
+            layer.row = Some(RowKey::from(key));
+        }
+        let row = layer.row.clone();
+        let intent = Intent {
+            collection: target.spec.collection.clone(),
+            key_field: target.spec.config.key_field.clone(),
+            origin,
+            fields: target.query.fields.clone(),
+            store: target.persist.clone(),
+            layer,
+        };
+        Ok((row, client.write(intent, core.identity.who())))
+    }
+
+    pub(crate) fn create(self, data: &impl Serialize) -> Made {
+        self.write(|client, target| {
+            let write = client.write_id();
+            let mut data = fields_of_value(data)?;
+            let field = &target.spec.config.key_field;
+            let mut key = data.get(field).and_then(Key::from_value);
+            if key.is_none() && target.client_keys {
+                let new = Key::from(transport::uuid());
+                data.insert(field.clone(), (&new).into());
+                key = Some(new);
+            }
+            let change = Change::Create(Arc::new(Value::Object(data)));
+            Ok(Layer { write, row: Some(RowKey::created_by(write)), key, change })
+        })
+    }
+
+    pub(crate) fn update(self, row: RowKey, patch: &impl Serialize) -> Made {
+        self.write(|client, _| {
+            let change = Change::Update(Arc::new(fields_of_value(patch)?));
+            Ok(Layer { write: client.write_id(), row: Some(row), key: None, change })
+        })
+    }
+
+    /// Changes the one row that is asked for; where that is by no key, it is a singleton's.
+    pub(crate) fn update_only(self, patch: &impl Serialize) -> Made {
+        self.write(|client, target| {
+            let change = Change::Update(Arc::new(fields_of_value(patch)?));
+            let row = target.spec.config.only_key.as_ref().map(RowKey::from);
+            Ok(Layer { write: client.write_id(), row, key: None, change })
+        })
+    }
+
+    /// Deletes the one row that is asked for.
+    pub(crate) fn delete_only(self) -> Made {
+        self.write(|client, target| {
+            let only = target.spec.config.only_key.as_ref();
+            let row = only.map(RowKey::from).ok_or_else(|| Error::usage("a singleton can't be deleted"))?;
+            Ok(Layer { write: client.write_id(), row: Some(row), key: None, change: Change::Delete })
+        })
+    }
+
+    pub(crate) fn delete(self, row: RowKey) -> Made {
+        self.write(|client, _| {
+            Ok(Layer { write: client.write_id(), row: Some(row), key: None, change: Change::Delete })
+        })
+    }
+
     pub(crate) fn refetch(self) {
         self.held.try_with_value(|held| held.as_ref().map(Held::refetch));
     }
 }
 
-impl<T: RowType> View<T> {
-    /// Nothing can be shown, and why.
-    fn unusable(error: Error) -> Self {
-        Self {
-            collection: String::new(),
-            unasked: Vec::new(),
-            order: RwLock::default(),
-            keys: ArcRwSignal::default(),
-            rows: RwLock::default(),
-            status: ArcRwSignal::new(LiveStatus::Refused),
-            error: ArcRwSignal::new(Some(error)),
-            unfit: ArcRwSignal::new(None),
-            meta: ArcRwSignal::new(None),
-        }
+/// The fields of what is to be written.
+fn fields_of_value(value: &impl Serialize) -> Result<Map<String, Value>, Error> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Error::usage("what is written to a list is an object with the row's fields")),
+        Err(error) => Err(Error::usage(format!("what is to be written can't be written as JSON: {error}"))),
     }
 }
 

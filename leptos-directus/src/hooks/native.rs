@@ -18,7 +18,7 @@ use super::{
     use_realtime_collection::UseRealtimeCollectionOptions,
 };
 use crate::{
-    client::{Held, LiveRequest, LiveSink},
+    client::{Held, LiveRequest, LiveSink, News},
     connection::ConnectionConfig,
     error::Error,
     live::{LiveStatus, Output, ReadScope, RowChanges, as_asked},
@@ -129,17 +129,22 @@ impl Directus {
     /// On a handle that renders a page, the stream ends at once.
     pub fn watch(self, collection: impl Into<String>, query: Query, options: UseRealtimeCollectionOptions) -> LiveRows {
         let collection = collection.into();
-        let UseRealtimeCollectionOptions { config, watch, .. } = options;
-        let target = Target::new::<Value>(&collection, &watch, &config, query);
+        // Nothing is written here that could be kept.
+        let options = UseRealtimeCollectionOptions { persist: None, ..options };
+        let target = Target::new::<Value>(&collection, &options, query);
         let core = self.core();
         let Some(client) = core.client() else { return LiveRows { held: None, board: Arc::default() } };
         let (held, board) = client.hold(&client.own_name(), || {
             let board = Arc::new(Board::new(target.unasked().to_vec()));
             let sink: LiveSink = Box::new({
                 let board = Arc::clone(&board);
-                move |output| board.output(output)
+                move |news| match news {
+                    News::Live(output) => board.output(output),
+                    News::Write(..) | News::Read { .. } => {}
+                }
             });
-            let request = LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None };
+            let request =
+                LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None, origin: None };
             (board, sink, request)
         });
         LiveRows { held: Some(held), board }

@@ -16,6 +16,7 @@ use crate::{
     connection::{ConnectionConfig, ConnectionStatus},
     engine::Counts,
     error::Error,
+    live::PendingWrite,
     rest::{Items, Rest, Visitor},
     transport::{self, Credentials, HttpClient, SocketTarget},
 };
@@ -71,27 +72,8 @@ pub(crate) struct Core {
     /// When the status became what it is.
     status_since: Arc<AtomicU64>,
     pub(crate) identity: Identity,
-}
-
-/// Whether a socket that opens may be somebody else's than the page thinks: where there was none for a while, the session may
-/// have ended meanwhile, or have begun in another tab. A first one that opens at once is the one of the visitor whom the server
-/// saw, and one that replaces another at once is that of a login or logout of our own.
-#[derive(Default)]
-struct Reopened {
-    is_in_doubt: bool,
-}
-
-impl Reopened {
-    fn notices(&mut self, status: &ConnectionStatus) -> bool {
-        match status {
-            ConnectionStatus::Connected => std::mem::take(&mut self.is_in_doubt),
-            ConnectionStatus::Connecting { .. } => false,
-            _ => {
-                self.is_in_doubt = true;
-                false
-            }
-        }
-    }
+    /// Writes of live lists that are not done yet, in order.
+    pub(crate) pending: ArcRwSignal<Vec<PendingWrite>>,
 }
 
 /// Whether there is a connection to be had.
@@ -110,23 +92,21 @@ impl Core {
             status: ArcRwSignal::new(ConnectionStatus::Idle),
             status_since: Arc::default(),
             identity: Identity::unknown(),
+            pending: ArcRwSignal::default(),
         }
     }
 
     pub(crate) fn live(rest: Rest, target: SocketTarget, config: ConnectionConfig) -> Self {
         let mut core = Self::new(Mode::Server(Err(unprovided())));
         let (status, since, identity) = (core.status.clone(), Arc::clone(&core.status_since), core.identity.clone());
-        let mut reopened = Reopened::default();
+        let pending = core.pending.clone();
         let sink = Box::new(move |event| match event {
             ClientEvent::Status(value) => {
-                let is_in_doubt = reopened.notices(&value);
                 since.store(transport::now(), Ordering::Relaxed);
                 status.set(value);
-                if is_in_doubt {
-                    identity.doubt();
-                }
             }
             ClientEvent::IdentityInDoubt => identity.doubt(),
+            ClientEvent::Pending(writes) => pending.set(writes),
         });
         core.mode = Mode::Live(Client::new(rest, target, config, sink));
         core
@@ -368,6 +348,15 @@ impl Directus {
         Items::new(self.core().rest(), collection.into())
     }
 
+    /// The writes of all live lists of this page that Directus has not done yet, in the order in which they were made.
+    ///
+    /// # Server-side rendering
+    /// Always empty: lists are written in the browser.
+    #[must_use]
+    pub fn pending(self) -> Signal<Vec<PendingWrite>> {
+        self.core().pending.clone().into()
+    }
+
     /// How many live queries, streams, subscriptions, sockets and timers this page holds: all zero when nothing that uses
     /// Directus is mounted and the linger is over. For tests that nothing is left behind.
     pub async fn counts(self) -> Counts {
@@ -375,31 +364,5 @@ impl Directus {
             Some(client) => client.inspect().await,
             None => Counts::default(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lost() -> ConnectionStatus {
-        ConnectionStatus::Reconnecting { attempt: 1, retry_in: Duration::ZERO, reason: "lost".to_owned() }
-    }
-
-    #[test]
-    fn each_socket_but_a_first_that_opened_at_once_puts_the_visitor_in_doubt() {
-        let mut page = Reopened::default();
-        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
-        assert!(!page.notices(&ConnectionStatus::Connected), "the server has just said who it is");
-        assert!(!page.notices(&lost()));
-        assert!(page.notices(&ConnectionStatus::Connected));
-        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
-        assert!(!page.notices(&ConnectionStatus::Connected), "its own login or logout");
-        assert!(!page.notices(&ConnectionStatus::Idle));
-        assert!(!page.notices(&ConnectionStatus::Connecting { attempt: 1 }));
-        assert!(page.notices(&ConnectionStatus::Connected), "there was no socket for a while");
-        let mut page = Reopened::default();
-        assert!(!page.notices(&lost()));
-        assert!(page.notices(&ConnectionStatus::Connected), "Directus was down while the page was rendered");
     }
 }

@@ -161,7 +161,7 @@ impl UseDirectusAuthReturn {
             let rest = client.rest();
             rest.login(&email, &password).await?;
             // The cookie has changed, whatever comes of the question who that is.
-            client.identity_changed();
+            client.identity_changed(None);
             let number = core.identity.begin();
             let found = who(rest).await.inspect_err(|_| core.identity.doubt())?;
             core.identity.settle(number, found.clone());
@@ -186,7 +186,7 @@ impl UseDirectusAuthReturn {
                 Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => return Err(error),
                 _ => {}
             }
-            client.identity_changed();
+            client.identity_changed(Some(None));
             core.identity.settle(core.identity.begin(), None);
             Ok(())
         })

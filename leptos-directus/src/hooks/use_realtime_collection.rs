@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    live_view::{IntoQuery, LiveView, RowKey, RowType, Target},
+    live_view::{IntoQuery, LiveView, RowType, Target},
     use_directus::use_directus,
+    write::Write,
 };
 use crate::{
     error::Error,
-    live::{LiveConfig, LiveStatus},
+    live::{LiveConfig, LiveStatus, NewRows, PendingWrite, RowKey},
+    protocol::Key,
 };
 
 /// The rows of a query, kept equal to what REST would return now.
@@ -70,8 +73,8 @@ pub fn use_realtime_collection_with_options<T: RowType>(
     options: UseRealtimeCollectionOptions,
 ) -> UseRealtimeCollectionReturn<T> {
     let (collection, query) = (collection.into(), query.into_query());
-    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
-    let target = move || Ok(Target::new::<T>(&collection, &watch, &config, query.get()));
+    let immediate = options.immediate;
+    let target = move || Ok(Target::new::<T>(&collection, &options, query.get()));
     UseRealtimeCollectionReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
 }
 
@@ -89,11 +92,21 @@ pub struct UseRealtimeCollectionOptions {
     pub(crate) config: LiveConfig,
     pub(crate) watch: Vec<String>,
     pub(crate) immediate: bool,
+    pub(crate) new_rows: NewRows,
+    pub(crate) client_keys: bool,
+    pub(crate) persist: Option<String>,
 }
 
 impl Default for UseRealtimeCollectionOptions {
     fn default() -> Self {
-        Self { config: LiveConfig::default(), watch: Vec::new(), immediate: true }
+        Self {
+            config: LiveConfig::default(),
+            watch: Vec::new(),
+            immediate: true,
+            new_rows: NewRows::First,
+            client_keys: false,
+            persist: None,
+        }
     }
 }
 
@@ -121,6 +134,32 @@ impl UseRealtimeCollectionOptions {
     /// change, `$NOW` in a filter. By default never, and every 60 s where the filter names `$NOW`.
     pub fn revalidate_every(mut self, every: Duration) -> Self {
         self.config.revalidate_every = Some(every);
+        self
+    }
+
+    /// Where a row shows that was created here, until a read says its place: [`NewRows::First`] by default.
+    pub fn new_rows(mut self, place: NewRows) -> Self {
+        self.new_rows = place;
+        self
+    }
+
+    /// Whether rows that are created here get their key here: for collections whose key is a UUID. Such a create can be
+    /// repeated, and so is saved exactly once, whatever happens on the way. `false` by default: the key is Directus's to give,
+    /// unless the data hold one.
+    pub fn client_keys(mut self, client_keys: bool) -> Self {
+        self.client_keys = client_keys;
+        self
+    }
+
+    /// Keeps writes that wait under this name in the browser's `localStorage`, so that they outlive a reload; the next page
+    /// with a list that has the same name takes them up and sends them. Not kept by default.
+    ///
+    /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else. One page at a time keeps
+    /// and takes up what has one name; another one takes over when it ends. A create that was on its way when the page ended is
+    /// sent again only if its key is ours to give ([`client_keys`](Self::client_keys)); else the list's `error` says that it
+    /// may have been saved. The browser must have locks: it has over `https` and on `localhost`.
+    pub fn persist(mut self, name: impl Into<String>) -> Self {
+        self.persist = Some(name.into());
         self
     }
 
@@ -171,6 +210,24 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
         self.view.item(key.into())
     }
 
+    pub(crate) fn view(self) -> LiveView<T> {
+        self.view
+    }
+
+    /// How many rows the collection has for this visitor, kept true as the rows are. `None` unless the query asks for it by
+    /// `meta("total_count")` or `meta("*")`.
+    #[must_use]
+    pub fn total_count(self) -> Signal<Option<u64>> {
+        self.view.count("total_count")
+    }
+
+    /// How many rows the query's filter finds, without its limit, kept true as the rows are. `None` unless the query asks for
+    /// it by `meta("filter_count")` or `meta("*")`.
+    #[must_use]
+    pub fn filter_count(self) -> Signal<Option<u64>> {
+        self.view.count("filter_count")
+    }
+
     /// The counts that the query asked for by `meta`.
     #[must_use]
     pub fn meta(self) -> Signal<Option<Value>> {
@@ -184,7 +241,7 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     }
 
     /// What is wrong, if anything is. The rows stay meanwhile, unless Directus says that the visitor may not see them. A row
-    /// that does not fit `T` is left out and named here.
+    /// that does not fit `T` is left out and named here. A write that was refused is told here until the next one is made.
     #[must_use]
     pub fn error(self) -> Signal<Option<Error>> {
         self.view.error()
@@ -200,6 +257,117 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     #[must_use]
     pub fn is_loading(self) -> Signal<bool> {
         self.view.is_loading()
+    }
+
+    /// Whether the rows on the page may have changed since they were read: the status is [`LiveStatus::Stale`],
+    /// [`LiveStatus::Polling`] or [`LiveStatus::Paused`].
+    ///
+    /// # Server-side rendering
+    /// `true`, and so in the browser until the page is hydrated.
+    #[must_use]
+    pub fn is_stale(self) -> Signal<bool> {
+        self.view.is_stale()
+    }
+
+    /// When Directus last answered a read of the rows: milliseconds since 1970 by the visitor's clock, as `Date.now()` gives
+    /// them. Says nothing of how true the rows are meanwhile: a live list is not read again while nothing changes.
+    ///
+    /// # Server-side rendering
+    /// `None`, and so in the browser until the first read of its own: the server's clock is another one.
+    #[must_use]
+    pub fn last_synced(self) -> Signal<Option<u64>> {
+        self.view.last_synced()
+    }
+
+    /// The key that a row has in Directus: `None` for a row that was created here, until Directus has given it one.
+    #[must_use]
+    pub fn key_of(self, row: impl Into<RowKey>) -> Signal<Option<Key>> {
+        self.view.key_of(row.into())
+    }
+
+    /// Creates a row: on the page at once, and in Directus as soon as can be.
+    ///
+    /// The row shows if the data fit `T`, where the list's option `new_rows` says; else when Directus has answered. It keeps
+    /// its [`RowKey`] when it gets its key and its place. If Directus refuses, it leaves, and the error is on the future and
+    /// in [`error`](Self::error). Without a connection the write waits: see [`pending`](Self::pending).
+    ///
+    /// A row whose key is Directus's to give is sent once: if the answer is lost, the future says that it may have been
+    /// saved ([`Error::is_uncertain`]), and the list is read. With the option `client_keys`, or a key in the data, it is
+    /// sent until it is answered, and saved once. (If it was saved, the answer was lost, and somebody deleted the row
+    /// meanwhile, it is made again.)
+    ///
+    /// # Example
+    /// ```
+    /// use leptos::{prelude::*, task::spawn_local};
+    /// use leptos_directus::{Query, use_realtime_collection};
+    /// use serde_json::json;
+    /// # #[derive(Clone, PartialEq, serde::Deserialize)]
+    /// # struct Post { title: Option<String> }
+    ///
+    /// #[component]
+    /// fn NewPost() -> impl IntoView {
+    ///     let posts = use_realtime_collection::<Post>("posts", Query::new());
+    ///     let problem = RwSignal::new(None);
+    ///     let create = move |_| {
+    ///         let write = posts.create(&json!({ "title": "Hello" }));
+    ///         spawn_local(async move { problem.set(write.await.err().map(|error| error.to_string())) });
+    ///     };
+    ///     view! { <button on:click=create>"New"</button> <p role="status">{problem}</p> }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The future's: see [`Write`].
+    ///
+    /// # Server-side rendering
+    /// Fails at once: lists are written in the browser.
+    pub fn create(self, data: &impl Serialize) -> Write<Option<T>> {
+        Write::of_row(self.view.create(data), self.view.what("creating in"))
+    }
+
+    /// Changes the given fields of a row: on the page at once, and in Directus as soon as can be.
+    ///
+    /// Fields that are not given show as the server has them, also if somebody else changes them meanwhile. The row stays
+    /// where it is until Directus says where it belongs. A relation that the list shows by its fields and the patch gives
+    /// by its key shows when Directus has answered. If Directus refuses, the row is again as the server has it; if somebody
+    /// deleted it meanwhile, the future says so ([`Error::is_conflict`]).
+    ///
+    /// # Errors
+    /// The future's: see [`Write`].
+    ///
+    /// # Server-side rendering
+    /// Fails at once: lists are written in the browser.
+    pub fn update(self, row: impl Into<RowKey>, patch: &impl Serialize) -> Write<Option<T>> {
+        Write::of_row(self.view.update(row.into(), patch), self.view.what("updating"))
+    }
+
+    /// Deletes a row: it leaves the page at once, and comes back if Directus refuses.
+    ///
+    /// # Errors
+    /// The future's: see [`Write`]. A row that somebody else deleted first is no error.
+    ///
+    /// # Server-side rendering
+    /// Fails at once: lists are written in the browser.
+    pub fn delete(self, row: impl Into<RowKey>) -> Write<()> {
+        Write::of_nothing(self.view.delete(row.into()), self.view.what("deleting from"))
+    }
+
+    /// The writes to this collection that Directus has not done yet, in the order in which they were made; 256 at most, the
+    /// next one is refused. They are sent in order, except that updates of different rows go side by side. Without a
+    /// connection they wait, and are sent when it is back, by whoever made them: if the login changes meanwhile they are
+    /// dropped, and their futures say so.
+    ///
+    /// # Server-side rendering
+    /// Always empty.
+    #[must_use]
+    pub fn pending(self) -> Signal<Vec<PendingWrite>> {
+        self.view.pending()
+    }
+
+    /// Whether a row has writes that Directus has not done yet.
+    #[must_use]
+    pub fn is_pending(self, row: impl Into<RowKey>) -> Signal<bool> {
+        self.view.is_pending(row.into())
     }
 
     /// Makes the list live again after [`disconnect`](Self::disconnect).

@@ -1,15 +1,17 @@
 //! One row that stays equal to what REST would return.
 
 use leptos::prelude::*;
+use serde::Serialize;
 
 use super::{
-    live_view::{LiveView, RowKey, RowType, Target},
+    live_view::{LiveView, RowType, Target},
     use_directus::use_directus,
     use_realtime_collection::UseRealtimeCollectionOptions,
+    write::Write,
 };
 use crate::{
     error::Error,
-    live::LiveStatus,
+    live::{LiveStatus, PendingWrite},
     protocol::{Filter, Key, Query},
 };
 
@@ -43,7 +45,7 @@ macro_rules! fixed_key {
     };
 }
 
-fixed_key!(Key, &Key, RowKey, &str, String, i32, u32, i64, u64);
+fixed_key!(Key, &Key, &str, String, i32, u32, i64, u64);
 
 macro_rules! key_signal {
     ($($signal:ident),*) => {
@@ -95,13 +97,13 @@ pub fn use_realtime_item_with_options<T: RowType>(
     options: UseRealtimeCollectionOptions,
 ) -> UseRealtimeItemReturn<T> {
     let (collection, key) = (collection.into(), key.into_key());
-    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
+    let immediate = options.immediate;
     let target = move || {
         let key = key.get();
-        let mut config = config.clone();
-        let query = Query::new().filter(Filter::field(&config.key_field).eq(key.clone())).limit(1);
-        config.only_key = Some(key);
-        Ok(Target::new::<T>(&collection, &watch, &config, query))
+        let mut options = options.clone();
+        let query = Query::new().filter(Filter::field(&options.config.key_field).eq(key.clone())).limit(1);
+        options.config.only_key = Some(key);
+        Ok(Target::new::<T>(&collection, &options, query))
     };
     UseRealtimeItemReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
 }
@@ -134,8 +136,8 @@ pub fn use_realtime_singleton_with_options<T: RowType>(
     options: UseRealtimeCollectionOptions,
 ) -> UseRealtimeItemReturn<T> {
     let collection = collection.into();
-    let UseRealtimeCollectionOptions { config, watch, immediate } = options;
-    let target = move || Ok(Target::new::<T>(&collection, &watch, &config, Query::new()));
+    let immediate = options.immediate;
+    let target = move || Ok(Target::new::<T>(&collection, &options, Query::new()));
     UseRealtimeItemReturn { view: LiveView::new(&use_directus().core(), target, immediate) }
 }
 
@@ -188,6 +190,56 @@ impl<T: RowType> UseRealtimeItemReturn<T> {
     #[must_use]
     pub fn is_loading(self) -> Signal<bool> {
         self.view.is_loading()
+    }
+
+    /// Whether the row on the page may have changed since it was read: the status is [`LiveStatus::Stale`],
+    /// [`LiveStatus::Polling`] or [`LiveStatus::Paused`].
+    ///
+    /// # Server-side rendering
+    /// `true`, and so in the browser until the page is hydrated.
+    #[must_use]
+    pub fn is_stale(self) -> Signal<bool> {
+        self.view.is_stale()
+    }
+
+    /// When Directus last answered a read of the row: milliseconds since 1970 by the visitor's clock, as `Date.now()` gives
+    /// them. Says nothing of how true the row is meanwhile: a live row is not read again while nothing changes.
+    ///
+    /// # Server-side rendering
+    /// `None`, and so in the browser until the first read of its own: the server's clock is another one.
+    #[must_use]
+    pub fn last_synced(self) -> Signal<Option<u64>> {
+        self.view.last_synced()
+    }
+
+    /// Changes the given fields: on the page at once, and in Directus as soon as can be. More about it at
+    /// [`UseRealtimeCollectionReturn::update`](crate::UseRealtimeCollectionReturn::update).
+    ///
+    /// # Errors
+    /// The future's: see [`Write`].
+    ///
+    /// # Server-side rendering
+    /// Fails at once.
+    pub fn update(self, patch: &impl Serialize) -> Write<Option<T>> {
+        Write::of_row(self.view.update_only(patch), self.view.what("updating"))
+    }
+
+    /// Deletes the row: it leaves the page at once, and comes back if Directus refuses. More about it at
+    /// [`UseRealtimeCollectionReturn::delete`](crate::UseRealtimeCollectionReturn::delete).
+    ///
+    /// # Errors
+    /// The future's: see [`Write`]. A singleton can't be deleted.
+    ///
+    /// # Server-side rendering
+    /// Fails at once.
+    pub fn delete(self) -> Write<()> {
+        Write::of_nothing(self.view.delete_only(), self.view.what("deleting from"))
+    }
+
+    /// The writes to this collection that Directus has not done yet, in order.
+    #[must_use]
+    pub fn pending(self) -> Signal<Vec<PendingWrite>> {
+        self.view.pending()
     }
 
     /// Makes the row live again after [`disconnect`](Self::disconnect).

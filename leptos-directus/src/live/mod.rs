@@ -39,18 +39,29 @@
 //!
 //! What is not seen, with reads of keys no more than with H11 and H15 in general: other rows of the same collection that the
 //! database changes together with one (a cascade, a trigger), until the window is read next. `revalidate_every` is for that.
+//!
+//! # What this page writes
+//! Own writes go by the [`Outbox`], in order, and lie over the rows as an [`Overlay`] until a read that was sent afterwards has
+//! come back: the rows of a read are never changed, so nothing has to be undone.
 
 mod doubt;
 mod kin;
+mod outbox;
+mod overlay;
 mod place;
 mod query;
 mod reading;
 mod reply;
+mod row;
+mod saved;
 mod shape;
 mod window;
 
+pub use outbox::{Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, Who};
+pub use overlay::{Change, Layer, NewRows, Overlay, Shown, ShownRow};
 pub use query::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId};
 pub use reading::Reading;
 pub(crate) use reading::as_asked;
+pub use row::{RowKey, WriteId};
 pub use shape::{ReadScope, WindowShape};
 pub use window::{RowChanges, Splice, Window};

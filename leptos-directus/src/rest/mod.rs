@@ -5,6 +5,7 @@
 
 mod items;
 mod visitor;
+mod writes;
 
 use std::{
     sync::{

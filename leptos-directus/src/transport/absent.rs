@@ -57,6 +57,22 @@ impl WakeEvents {
     }
 }
 
+/// Keeps nothing.
+#[derive(Debug)]
+pub(crate) struct Store;
+
+impl Store {
+    pub(crate) fn claim(_name: String) -> impl Future<Output = Option<Self>> + Send + 'static {
+        std::future::ready(None)
+    }
+
+    pub(crate) fn load(&self, _key: &str) -> Option<String> {
+        None
+    }
+
+    pub(crate) fn save(&self, _key: &str, _text: Option<&str>) {}
+}
+
 pub(crate) fn is_browser() -> bool {
     false
 }
@@ -65,7 +81,15 @@ pub(crate) fn now() -> Millis {
     0
 }
 
+pub(crate) fn unix_millis() -> u64 {
+    0
+}
+
 pub(crate) fn seed() -> u64 {
+    0
+}
+
+pub(crate) fn random() -> u128 {
     0
 }
 

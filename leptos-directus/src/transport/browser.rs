@@ -10,7 +10,10 @@ use std::{
 
 use futures::{
     Sink, StreamExt,
-    channel::mpsc::{self, UnboundedReceiver},
+    channel::{
+        mpsc::{self, UnboundedReceiver},
+        oneshot,
+    },
     future::{Either, select},
 };
 use gloo_events::EventListener;
@@ -19,9 +22,10 @@ use gloo_net::{
     websocket::{Message, State, WebSocketError, futures::WebSocket},
 };
 use gloo_timers::future::TimeoutFuture;
+use js_sys::{Function, Promise, Reflect};
 use send_wrapper::SendWrapper;
-use wasm_bindgen::JsValue;
-use web_sys::{AbortController, AbortSignal, RequestCache, RequestCredentials, VisibilityState};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use web_sys::{AbortController, AbortSignal, RequestCache, RequestCredentials, Storage, VisibilityState};
 
 use super::{
     HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, refused_upgrade, retry_after, unreachable_error,
@@ -204,6 +208,68 @@ impl WakeEvents {
     }
 }
 
+/// Texts in `localStorage`, which outlive the page. One page of the origin at a time holds them: the others wait for it to
+/// end, so that no two of them send the same.
+pub(crate) struct Store(SendWrapper<Claimed>);
+
+struct Claimed {
+    name: String,
+    storage: Storage,
+    release: Function,
+    _granted: Closure<dyn FnMut(JsValue) -> Promise>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        // A page that ends releases its locks by itself.
+        let _ = self.release.call0(&JsValue::UNDEFINED);
+    }
+}
+
+impl Store {
+    /// Waits for its turn; `None` where the browser has no locks (it gives them to `https` and `localhost` only) or no storage.
+    pub(crate) fn claim(name: String) -> impl Future<Output = Option<Self>> + Send + 'static {
+        SendWrapper::new(async move {
+            let window = web_sys::window()?;
+            let storage = window.local_storage().ok().flatten()?;
+            let locks = Reflect::get(&window.navigator(), &"locks".into()).ok()?;
+            let request: Function = Reflect::get(&locks, &"request".into()).ok()?.dyn_into().ok()?;
+            let mut release = None;
+            // The lock is held for as long as this promise is not kept.
+            let held = Promise::new(&mut |resolve, _| release = Some(resolve));
+            let (sender, granted) = oneshot::channel();
+            let mut sender = Some(sender);
+            let on_grant = Closure::new(move |_| {
+                if let Some(sender) = sender.take() {
+                    let _ = sender.send(());
+                }
+                held.clone()
+            });
+            let claimed =
+                Claimed { name: format!("leptos-directus {name}"), storage, release: release?, _granted: on_grant };
+            let asked = request.call2(&locks, &JsValue::from_str(&claimed.name), claimed._granted.as_ref()).ok()?;
+            drop(asked);
+            granted.await.ok()?;
+            Some(Self(SendWrapper::new(claimed)))
+        })
+    }
+
+    pub(crate) fn load(&self, key: &str) -> Option<String> {
+        self.0.storage.get_item(&format!("{} {key}", self.0.name)).ok().flatten()
+    }
+
+    pub(crate) fn save(&self, key: &str, text: Option<&str>) {
+        let key = format!("{} {key}", self.0.name);
+        let done = match text {
+            Some(text) => self.0.storage.set_item(&key, text),
+            None => self.0.storage.remove_item(&key),
+        };
+        if done.is_err() {
+            leptos::logging::warn!("the browser's storage is full: what waits is lost if this page ends");
+        }
+    }
+}
+
 pub(crate) fn is_browser() -> bool {
     true
 }
@@ -219,8 +285,25 @@ pub(crate) fn now() -> Millis {
     millis
 }
 
+/// Milliseconds since 1970, by the visitor's clock.
+pub(crate) fn unix_millis() -> u64 {
+    // A positive whole number, far below what would not fit.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
+    let millis = js_sys::Date::now() as u64;
+    millis
+}
+
 pub(crate) fn seed() -> u64 {
     js_sys::Math::random().to_bits()
+}
+
+/// Random bits as the browser's `crypto` gives them.
+pub(crate) fn random() -> u128 {
+    let mut bytes = [0; 16];
+    let drawn = web_sys::window()
+        .and_then(|window| window.crypto().ok())
+        .is_some_and(|crypto| crypto.get_random_values_with_u8_array(&mut bytes).is_ok());
+    if drawn { u128::from_le_bytes(bytes) } else { u128::from(seed()) << 64 | u128::from(seed()) }
 }
 
 pub(crate) async fn sleep(duration: Duration) {

@@ -22,7 +22,19 @@ mod platform;
 mod platform;
 
 pub(crate) use platform::HttpClient;
-pub(crate) use platform::{Socket, WakeEvents, is_browser, now, seed, sleep, spawn};
+pub(crate) use platform::{Socket, Store, WakeEvents, is_browser, now, seed, sleep, spawn, unix_millis};
+
+/// A new random UUID (version 4).
+pub(crate) fn uuid() -> String {
+    uuid_of(platform::random())
+}
+
+/// Random bits as a UUID.
+fn uuid_of(random: u128) -> String {
+    let bits = random & !(0xF000_u128 << 64) & !(0xC000_u128 << 48) | (0x4000_u128 << 64) | (0x8000_u128 << 48);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
 
 /// With what a request or a socket says who it is for.
 #[derive(Clone, Debug, Default)]
@@ -130,5 +142,17 @@ pub(crate) fn refused_upgrade(status: u16, body: &str) -> Error {
                 format!("the WebSocket was refused with status {status}"),
             ),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uuid_of;
+
+    #[test]
+    fn random_bits_make_a_uuid_of_version_four() {
+        assert_eq!(uuid_of(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid_of(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid_of(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef), "01234567-89ab-4def-8123-456789abcdef");
     }
 }

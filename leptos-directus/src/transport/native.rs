@@ -1,11 +1,11 @@
 //! tokio: reqwest for HTTP, tokio-tungstenite for the socket.
 
 use std::{
-    collections::hash_map::RandomState,
+    collections::{BTreeMap, hash_map::RandomState},
     future::Future,
     hash::BuildHasher,
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use futures::{
@@ -227,6 +227,31 @@ impl WakeEvents {
     }
 }
 
+/// Texts that are kept as long as the process lives: there is no page that could end before.
+#[derive(Debug)]
+pub(crate) struct Store(String);
+
+static KEPT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+impl Store {
+    pub(crate) fn claim(name: String) -> impl Future<Output = Option<Self>> + Send + 'static {
+        std::future::ready(Some(Self(name)))
+    }
+
+    pub(crate) fn load(&self, key: &str) -> Option<String> {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(&format!("{} {key}", self.0)).cloned()
+    }
+
+    pub(crate) fn save(&self, key: &str, text: Option<&str>) {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("{} {key}", self.0);
+        match text {
+            Some(text) => drop(kept.insert(key, text.to_owned())),
+            None => drop(kept.remove(&key)),
+        }
+    }
+}
+
 pub(crate) fn is_browser() -> bool {
     false
 }
@@ -236,8 +261,19 @@ pub(crate) fn now() -> Millis {
     Millis::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(Millis::MAX)
 }
 
+/// Milliseconds since 1970, by this machine's clock.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(0)
+}
+
+/// From the keys of two hash maps, which the standard library draws at random.
+pub(crate) fn random() -> u128 {
+    u128::from(seed()) << 64 | u128::from(RandomState::new().hash_one(1))
 }
 
 pub(crate) async fn sleep(duration: Duration) {

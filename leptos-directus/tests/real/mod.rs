@@ -6,6 +6,8 @@
 // Each test file that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]
 
+pub(crate) mod link;
+
 use std::{
     fmt::Debug,
     future::Future,

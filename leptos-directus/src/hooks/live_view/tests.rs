@@ -12,7 +12,7 @@ struct Post {
 }
 
 fn view() -> View<Post> {
-    let target = Target::new::<Post>("posts", &[], &LiveConfig::default(), Query::new().sort("-views"));
+    let target = Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), Query::new().sort("-views"));
     View::new(&target, LiveStatus::Live)
 }
 
@@ -22,7 +22,7 @@ fn row(id: &str, title: &Value) -> (Key, Arc<Value>) {
 
 fn loaded(rows: &[(&str, Value)]) -> View<Post> {
     let view = view();
-    view.apply(&RowChanges {
+    view.server(RowChanges {
         order: Some(rows.iter().map(|(id, _)| Key::from(*id)).collect()),
         changed: rows.iter().map(|(id, title)| row(id, title)).collect(),
         ..RowChanges::default()
@@ -52,11 +52,11 @@ fn a_row_that_changes_in_place_leaves_the_keys_alone() {
             }
         });
         memo.get_untracked();
-        view.apply(&RowChanges { changed: vec![row("2", &json!("c"))], ..RowChanges::default() });
+        view.server(RowChanges { changed: vec![row("2", &json!("c"))], ..RowChanges::default() });
         memo.get_untracked();
         assert_eq!(told.load(Ordering::Relaxed), 1);
         assert_eq!(titles(&view), ["a", "c"]);
-        view.apply(&RowChanges {
+        view.server(RowChanges {
             splices: vec![Splice::Remove(0)],
             removed: vec!["1".into()],
             ..RowChanges::default()
@@ -72,7 +72,7 @@ fn rows_enter_leave_and_move_step_by_step() {
     let owner = Owner::new();
     owner.with(|| {
         let view = loaded(&[("1", json!("a")), ("2", json!("b")), ("3", json!("c"))]);
-        view.apply(&RowChanges {
+        view.server(RowChanges {
             splices: vec![
                 Splice::Remove(2),
                 Splice::Remove(0),
@@ -101,16 +101,16 @@ fn places_count_the_rows_that_do_not_fit_too() {
             changed: vec![row(id, &title)],
             ..RowChanges::default()
         };
-        view.apply(&enter(1, "3", json!("c")));
+        view.server(enter(1, "3", json!("c")));
         assert_eq!(keys(&view), ["3", "2"]);
         // It fits now, and shows, without anybody's saying that the order changed.
-        view.apply(&RowChanges { changed: vec![row("1", &json!("a"))], ..RowChanges::default() });
+        view.server(RowChanges { changed: vec![row("1", &json!("a"))], ..RowChanges::default() });
         assert_eq!(
             (keys(&view), titles(&view)),
             (vec!["1".into(), "3".into(), "2".into()], vec!["a".to_owned(), "c".to_owned(), "b".to_owned()])
         );
         assert_eq!(view.error(), None);
-        view.apply(&enter(3, "4", json!(4)));
+        view.server(enter(3, "4", json!(4)));
         assert_eq!(keys(&view), ["1", "3", "2"]);
         assert!(view.error().is_some());
     });
@@ -120,7 +120,7 @@ fn places_count_the_rows_that_do_not_fit_too() {
 fn queries_that_show_other_fields_are_not_shared() {
     let target = |fields: &str| {
         let query = Query::new().fields(fields).sort("-views");
-        Target::new::<Value>("posts", &[], &LiveConfig::default(), query)
+        Target::new::<Value>("posts", &UseRealtimeCollectionOptions::default(), query)
     };
     assert_eq!(target("title").query.canonical(), target("title,id,views").query.canonical());
     assert_ne!(target("title").name, target("title,id,views").name);

@@ -1,0 +1,619 @@
+//! This page's writes on their way to Directus: in what order they are sent, and what becomes of them.
+//!
+//! A write waits for all that were made before it, except that updates of different rows go side by side: so whoever creates
+//! an author and then their post, or deletes a post's comments and then the post, needs not wait in between.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    overlay::{Change, Layer},
+    row::{RowKey, WriteId},
+    saved,
+};
+use crate::{
+    connection::{Backoff, Millis},
+    error::Error,
+    protocol::Key,
+};
+
+/// Writes on their way at once, at most.
+const SIDE_BY_SIDE: usize = 4;
+
+/// How the outbox goes about it.
+#[derive(Clone, Debug)]
+pub struct OutboxConfig {
+    /// So many writes wait at most; the next one is refused: 256.
+    pub capacity: usize,
+    /// Seed of the jitter between tries.
+    pub seed: u64,
+}
+
+impl Default for OutboxConfig {
+    fn default() -> Self {
+        Self { capacity: 256, seed: 0 }
+    }
+}
+
+/// A write to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// The collection.
+    pub collection: String,
+    /// The field that holds its key.
+    pub key_field: String,
+    /// The list that it was made in, as a text that equal lists share.
+    pub origin: String,
+    /// The fields that the answer is to have.
+    pub fields: Vec<String>,
+    /// Where it is kept until it is done, should the page end before.
+    pub store: Option<String>,
+    /// What is done to which row.
+    pub layer: Layer,
+}
+
+/// Who the visitor is: a user's key, or nobody who logged in.
+pub type Who = Option<String>;
+
+/// What has become of a write so far.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// It waits, be it for the first time or again.
+    Waiting,
+    /// It was sent.
+    Sent,
+    /// Directus did it; `confirmed` counts all that it did, this one included.
+    Confirmed {
+        /// How many are done.
+        confirmed: u64,
+        /// The row's key, where it is known.
+        key: Option<Key>,
+        /// The row, as far as the visitor may read it.
+        answer: Option<Arc<Value>>,
+    },
+    /// It is not to be, and why.
+    Refused(Error),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutboxOutput {
+    /// Send it; what comes of it is reported by [`Outbox::answered`].
+    Send(WriteId),
+    /// Look whether its row is there; what is found is reported by [`Outbox::checked`].
+    Check(WriteId),
+    /// Ask Directus who the visitor is, and so whether it can be reached at all; reported by [`Outbox::found`].
+    Ask,
+    /// Tell the lists, and whoever waits for the write.
+    Tell(Box<Intent>, Progress),
+    /// The row, or some row, of the collection is to be read again.
+    Touch(String, Option<Key>),
+}
+
+/// A write that is not done yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingWrite {
+    /// Its number: later ones are greater.
+    pub id: WriteId,
+    /// The collection.
+    pub collection: String,
+    /// The row; none for a singleton.
+    pub row: Option<RowKey>,
+    /// What it does.
+    pub change: Change,
+    /// Whether it was sent, and its answer is waited for.
+    pub is_sent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Waiting,
+    Sent,
+    /// What was answered says one thing or another, depending on whether the row is there.
+    Checking,
+}
+
+#[derive(Debug)]
+struct Entry {
+    intent: Intent,
+    state: State,
+    /// It was sent, and nobody knows what became of it.
+    uncertain: bool,
+    /// What it is refused with, should the check find nothing better.
+    refusal: Option<Error>,
+    who: Option<Who>,
+    generation: u64,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct Outbox {
+    config: OutboxConfig,
+    entries: VecDeque<Entry>,
+    /// Keys of the rows that were created here.
+    created: HashMap<WriteId, Key>,
+    confirmed: u64,
+    /// The last try did not get through: when the next one is due.
+    blocked: Option<Millis>,
+    asking: bool,
+    /// Who the visitor is has changed since it was asked.
+    asked_too_early: bool,
+    /// The visitor, once known.
+    who: Option<Who>,
+    /// Counts the moments at which who the visitor is came into doubt.
+    generation: u64,
+    in_doubt: bool,
+    /// Somebody waits to learn who the visitor is.
+    is_wanted: bool,
+    backoff: Backoff,
+    outputs: VecDeque<OutboxOutput>,
+}
+
+impl Outbox {
+    /// Empty.
+    #[must_use]
+    pub fn new(config: OutboxConfig) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), config.seed);
+        Self {
+            config,
+            entries: VecDeque::new(),
+            created: HashMap::new(),
+            confirmed: 0,
+            blocked: None,
+            asking: false,
+            asked_too_early: false,
+            who: None,
+            generation: 0,
+            in_doubt: false,
+            is_wanted: false,
+            backoff,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn next_output(&mut self) -> Option<OutboxOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`tick`](Self::tick) wants to be called; never, if nothing waits.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        let waits = self.is_wanted || self.entries.iter().any(|entry| entry.state == State::Waiting);
+        self.blocked.filter(|_| waits && !self.asking)
+    }
+
+    /// How many writes Directus has done so far.
+    #[must_use]
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// What is not done yet, in order.
+    pub fn pending(&self) -> impl Iterator<Item = PendingWrite> {
+        self.entries.iter().map(|entry| PendingWrite {
+            id: entry.intent.layer.write,
+            collection: entry.intent.collection.clone(),
+            row: entry.intent.layer.row.clone(),
+            change: entry.intent.layer.change.clone(),
+            is_sent: entry.state != State::Waiting,
+        })
+    }
+
+    /// What is not done yet, for a list that comes into being; with whether it was sent.
+    pub fn intents(&self) -> impl Iterator<Item = (&Intent, bool)> {
+        self.entries.iter().map(|entry| (&entry.intent, entry.state != State::Waiting))
+    }
+
+    /// A write as it was made.
+    #[must_use]
+    pub fn intent(&self, write: WriteId) -> Option<&Intent> {
+        self.find(write).map(|at| &self.entries[at].intent)
+    }
+
+    /// The key of the row that a write is about, as far as it has one.
+    #[must_use]
+    pub fn key(&self, intent: &Intent) -> Option<Key> {
+        let row = intent.layer.row.as_ref();
+        intent
+            .layer
+            .key
+            .clone()
+            .or_else(|| row?.as_key().cloned())
+            .or_else(|| self.created.get(&row?.as_created()?).cloned())
+    }
+
+    /// A write is made; by whom, if that is known.
+    pub fn push(&mut self, now: Millis, mut intent: Intent, who: Option<Who>) {
+        if self.entries.len() >= self.config.capacity {
+            let error = Error::usage(format!(
+                "{} writes wait for Directus already: this one was not taken",
+                self.config.capacity
+            ));
+            self.outputs.push_back(OutboxOutput::Tell(Box::new(intent), Progress::Refused(error)));
+            return;
+        }
+        // By its key, where there is one by now: lists that did not create it know no other name.
+        if !matches!(intent.layer.change, Change::Create(_)) {
+            let row = intent.layer.row.as_ref();
+            let is_to_come = self.entries.iter().any(|entry| entry.intent.layer.row.as_ref() == row);
+            match self.key(&intent) {
+                Some(key) => intent.layer.row = Some(RowKey::from(key)),
+                None if row.is_none() || is_to_come => {}
+                None => {
+                    let error = Error::conflict("the row was not created, so there is nothing to change or delete");
+                    self.outputs.push_back(OutboxOutput::Tell(Box::new(intent), Progress::Refused(error)));
+                    return;
+                }
+            }
+        }
+        self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
+        self.entries.push_back(Entry {
+            intent,
+            state: State::Waiting,
+            uncertain: false,
+            refusal: None,
+            who: who.or_else(|| self.who.clone()),
+            generation: self.generation,
+        });
+        self.pump(now);
+    }
+
+    /// Who the visitor is, if that is certain.
+    #[must_use]
+    pub fn who(&self) -> Option<&Who> {
+        self.who.as_ref().filter(|_| !self.in_doubt)
+    }
+
+    /// Somebody wants to know who the visitor is; they may know themselves.
+    pub fn want_who(&mut self, now: Millis, who: Option<Who>) {
+        if self.who.is_none() && !self.in_doubt {
+            self.who = who;
+        }
+        if self.who().is_none() {
+            self.is_wanted = true;
+            self.pump(now);
+        }
+    }
+
+    /// What this visitor's writes are to be kept as, in the store with this name; `None` where there are none.
+    #[must_use]
+    pub fn saved(&self, store: &str, who: &Who) -> Option<String> {
+        let kept = self.entries.iter().filter(|entry| {
+            entry.intent.store.as_deref() == Some(store) && entry.who.as_ref().is_none_or(|of| of == who)
+        });
+        saved::save(kept.map(|entry| {
+            let key = self.key(&entry.intent).filter(|_| !matches!(entry.intent.layer.change, Change::Create(_)));
+            let row = key.map(RowKey::from).or_else(|| entry.intent.layer.row.clone());
+            (&entry.intent, row, entry.uncertain || entry.state != State::Waiting)
+        }))
+    }
+
+    /// Takes up what was kept for this visitor when an earlier page ended; before all that was made since.
+    pub fn restore(&mut self, now: Millis, text: &str, store: &str, who: &Who, next: impl FnMut() -> WriteId) {
+        let mut place = 0;
+        for (intent, sent) in saved::read(text, store, next) {
+            let is_create = matches!(intent.layer.change, Change::Create(_));
+            self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
+            self.entries.insert(
+                place,
+                Entry {
+                    state: State::Waiting,
+                    uncertain: sent,
+                    refusal: None,
+                    who: Some(who.clone()),
+                    generation: self.generation,
+                    intent,
+                },
+            );
+            if sent && is_create && self.entries[place].intent.layer.key.is_none() {
+                self.refuse_as_uncertain(place);
+            } else {
+                place += 1;
+            }
+        }
+        self.pump(now);
+    }
+
+    /// The socket came up: Directus can be reached.
+    pub fn link_up(&mut self, now: Millis) {
+        self.blocked = None;
+        self.backoff.reset();
+        self.pump(now);
+    }
+
+    /// The socket was lost: before anything is sent, it is asked whether Directus can be reached.
+    pub fn link_lost(&mut self, now: Millis) {
+        self.blocked.get_or_insert(now);
+        self.pump(now);
+    }
+
+    /// Somebody thinks that it may work now.
+    pub fn wake(&mut self, now: Millis) {
+        if self.blocked.is_some() {
+            self.blocked = Some(now);
+        }
+        self.pump(now);
+    }
+
+    /// Who the visitor is has changed, or may have: what waits is sent only if it is theirs.
+    pub fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
+        self.generation += 1;
+        self.asked_too_early = self.asking;
+        self.in_doubt = who.is_none();
+        self.is_wanted &= who.is_none();
+        self.who = who;
+        self.pump(now);
+    }
+
+    /// The visitor may be somebody else by now, though nothing says so: what waits is sent once it is known that they are not.
+    pub fn identity_doubted(&mut self, now: Millis) {
+        self.asked_too_early = self.asking;
+        self.in_doubt = true;
+        self.pump(now);
+    }
+
+    /// Directus said who the visitor is; or it can't be reached.
+    pub fn found(&mut self, now: Millis, who: Result<Who, Error>) {
+        if !std::mem::take(&mut self.asking) {
+            return;
+        }
+        if std::mem::take(&mut self.asked_too_early) {
+            self.pump(now);
+            return;
+        }
+        match who {
+            Ok(who) => {
+                self.blocked = None;
+                self.backoff.reset();
+                self.in_doubt = false;
+                // Who the visitor is has not changed since, as far as anybody knows.
+                let is_same = self.who.as_ref().is_none_or(|known| *known == who);
+                if !is_same {
+                    self.generation += 1;
+                }
+                for entry in self.entries.iter_mut().filter(|entry| is_same && entry.generation == self.generation) {
+                    entry.who.get_or_insert_with(|| who.clone());
+                }
+                self.who = Some(who);
+                self.is_wanted = false;
+            }
+            Err(error) => self.block(now, &error),
+        }
+        self.pump(now);
+    }
+
+    /// A write was answered.
+    pub fn answered(&mut self, now: Millis, write: WriteId, result: Result<Value, Error>) {
+        let Some(at) = self.find(write) else { return };
+        let entry = &mut self.entries[at];
+        match result {
+            Ok(answer) => {
+                let is_update = matches!(entry.intent.layer.change, Change::Update(_));
+                if answer.is_null() && is_update && entry.intent.layer.row.is_some() {
+                    // An administrator is answered the same for a row that is gone.
+                    entry.refusal = Some(gone(&entry.intent));
+                    self.check(at);
+                } else {
+                    self.confirm(at, answer);
+                }
+            }
+            Err(error) => self.failed(now, at, error),
+        }
+        self.pump(now);
+    }
+
+    /// Whether the row of a write is there was found out.
+    pub fn checked(&mut self, now: Millis, write: WriteId, result: Result<Option<Value>, Error>) {
+        let Some(at) = self.find(write) else { return };
+        let entry = &mut self.entries[at];
+        let refusal = entry.refusal.clone();
+        let change = entry.intent.layer.change.clone();
+        match (result, change) {
+            (Ok(Some(row)), Change::Create(_)) => self.confirm(at, row),
+            (Ok(None), Change::Delete) => self.confirm(at, Value::Null),
+            (Ok(None), Change::Update(_)) => {
+                let error = gone(&entry.intent);
+                self.refuse(at, error);
+            }
+            // An administrator who may update it, and Directus answered nothing: it is there, so it was done.
+            (Ok(Some(row)), Change::Update(_)) if refusal.as_ref().is_some_and(Error::is_conflict) => {
+                self.confirm(at, row);
+            }
+            (Err(error), _) if error.is_transient() => {
+                // Sent again, and answered again: both are safe for what is checked.
+                entry.state = State::Waiting;
+                entry.uncertain = true;
+                self.tell(at, Progress::Waiting);
+                self.block(now, &error);
+            }
+            (Ok(_), _) => {
+                let error = refusal.unwrap_or_else(|| Error::conflict("the write was refused"));
+                self.refuse(at, error);
+            }
+            (Err(error), _) => self.refuse(at, refusal.unwrap_or(error)),
+        }
+        self.pump(now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis) {
+        self.pump(now);
+    }
+
+    fn find(&self, write: WriteId) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.intent.layer.write == write)
+    }
+
+    fn tell(&mut self, at: usize, progress: Progress) {
+        let intent = self.entries[at].intent.clone();
+        self.outputs.push_back(OutboxOutput::Tell(Box::new(intent), progress));
+    }
+
+    fn ask(&mut self) {
+        if !self.asking {
+            self.asking = true;
+            self.outputs.push_back(OutboxOutput::Ask);
+        }
+    }
+
+    fn block(&mut self, now: Millis, error: &Error) {
+        let wait = self.backoff.next_delay().max(error.retry_after().unwrap_or_default());
+        self.blocked = Some(now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+    }
+
+    fn check(&mut self, at: usize) {
+        self.entries[at].state = State::Checking;
+        let write = self.entries[at].intent.layer.write;
+        self.outputs.push_back(OutboxOutput::Check(write));
+    }
+
+    fn confirm(&mut self, at: usize, answer: Value) {
+        self.confirmed += 1;
+        let intent = &self.entries[at].intent;
+        let told = answer.get(&intent.key_field).and_then(Key::from_value);
+        let key = self.key(intent).or(told);
+        if let (Change::Create(_), Some(write), Some(key)) =
+            (&intent.layer.change, intent.layer.row.as_ref().and_then(RowKey::as_created), &key)
+        {
+            self.created.insert(write, key.clone());
+        }
+        let touch = OutboxOutput::Touch(intent.collection.clone(), key.clone());
+        let answer = answer.is_object().then(|| Arc::new(answer));
+        self.tell(at, Progress::Confirmed { confirmed: self.confirmed, key, answer });
+        self.entries.remove(at);
+        self.outputs.push_back(touch);
+        self.backoff.reset();
+    }
+
+    fn refuse(&mut self, at: usize, error: Error) {
+        let Some(Entry { intent, .. }) = self.entries.remove(at) else { return };
+        let touch = OutboxOutput::Touch(intent.collection.clone(), self.key(&intent));
+        let is_create = matches!(intent.layer.change, Change::Create(_));
+        let row = intent.layer.row.clone();
+        let text = error.message().to_owned();
+        self.outputs.push_back(OutboxOutput::Tell(Box::new(intent), Progress::Refused(error)));
+        // What the server has is what is shown from now on, and it may have changed meanwhile.
+        self.outputs.push_back(touch);
+        // What was to be done to a row that does not come into being.
+        while is_create && let Some(at) = self.entries.iter().position(|entry| entry.intent.layer.row == row) {
+            self.refuse(at, Error::conflict(format!("the row was not created: {text}")));
+        }
+    }
+
+    fn refuse_as_uncertain(&mut self, at: usize) {
+        let collection = &self.entries[at].intent.collection;
+        let error = Error::uncertain(format!(
+            "creating in `{collection}`: the answer was lost, so the row may have been saved or not; it is not sent again"
+        ));
+        self.refuse(at, error);
+    }
+
+    fn failed(&mut self, now: Millis, at: usize, error: Error) {
+        let entry = &mut self.entries[at];
+        let is_create = matches!(entry.intent.layer.change, Change::Create(_));
+        let is_repeatable = !is_create || entry.intent.layer.key.is_some();
+        if is_unanswered(&error) && !is_repeatable {
+            self.refuse_as_uncertain(at);
+            self.blocked.get_or_insert(now);
+        } else if is_unanswered(&error) || is_turned_away(&error) {
+            entry.uncertain |= is_unanswered(&error);
+            entry.state = State::Waiting;
+            self.tell(at, Progress::Waiting);
+            self.block(now, &error);
+        } else if is_create && entry.uncertain || !is_create && error.is_forbidden() && entry.intent.layer.row.is_some()
+        {
+            entry.refusal = Some(error);
+            self.check(at);
+        } else {
+            self.refuse(at, error);
+        }
+    }
+
+    /// What was made by somebody else than who would send it now is not sent.
+    fn disown(&mut self) {
+        let Some(who) = self.who.clone() else { return };
+        let is_foreign = |entry: &Entry| {
+            let is_known = entry.who.is_some() || entry.generation != self.generation;
+            entry.state == State::Waiting && is_known && entry.who.as_ref() != Some(&who)
+        };
+        let foreign: HashSet<WriteId> =
+            self.entries.iter().filter(|entry| is_foreign(entry)).map(|entry| entry.intent.layer.write).collect();
+        for write in foreign {
+            if let Some(at) = self.find(write) {
+                let error = Error::conflict("the login changed before this was sent: it was not sent as somebody else");
+                self.refuse(at, error);
+            }
+        }
+        for entry in self.entries.iter_mut().filter(|entry| entry.state == State::Waiting) {
+            entry.generation = self.generation;
+        }
+    }
+
+    /// Whether this one may be sent while those before it are not done.
+    fn may_go(&self, at: usize) -> bool {
+        let entry = &self.entries[at];
+        let is_update = |entry: &Entry| matches!(entry.intent.layer.change, Change::Update(_));
+        // By their keys, as far as they have some: a row that was created here goes by two names.
+        let row = |entry: &Entry| self.key(&entry.intent).map(RowKey::from).or_else(|| entry.intent.layer.row.clone());
+        let is_other = |before: &Entry| {
+            is_update(before) && (before.intent.collection != entry.intent.collection || row(before) != row(entry))
+        };
+        let mut before = self.entries.iter().take(at);
+        if is_update(entry) { before.all(is_other) } else { at == 0 }
+    }
+
+    fn pump(&mut self, now: Millis) {
+        if !self.in_doubt {
+            self.disown();
+        }
+        let waits = self.entries.iter().any(|entry| entry.state == State::Waiting);
+        let must_ask = self.is_wanted || waits && (self.in_doubt || self.blocked.is_some());
+        if must_ask && self.blocked.is_none_or(|at| now >= at) {
+            self.ask();
+        }
+        if !waits || self.in_doubt || self.blocked.is_some() {
+            return;
+        }
+        let mut under_way = self.entries.iter().filter(|entry| entry.state != State::Waiting).count();
+        for at in 0..self.entries.len() {
+            if under_way >= SIDE_BY_SIDE {
+                break;
+            }
+            if self.entries[at].state != State::Waiting || !self.may_go(at) {
+                continue;
+            }
+            under_way += 1;
+            self.entries[at].state = State::Sent;
+            let write = self.entries[at].intent.layer.write;
+            self.tell(at, Progress::Sent);
+            self.outputs.push_back(OutboxOutput::Send(write));
+        }
+    }
+}
+
+fn gone(intent: &Intent) -> Error {
+    let row = intent.layer.row.as_ref().map(RowKey::to_string).unwrap_or_default();
+    Error::conflict(format!(
+        "updating `{}`: the row {row} is not there any more, or not for this visitor: somebody deleted it meanwhile",
+        intent.collection
+    ))
+}
+
+/// Nobody knows what became of the request.
+fn is_unanswered(error: &Error) -> bool {
+    error.is_network() || error.is_timeout() || matches!(error.status(), Some(502 | 504))
+}
+
+/// The request was not looked at, and another one may be.
+fn is_turned_away(error: &Error) -> bool {
+    error.is_rate_limited() || error.status() == Some(503)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,441 @@
+//! What becomes of writes, told as stories.
+
+use serde_json::{Map, json};
+
+use super::*;
+
+const NOW: Millis = 1_000_000;
+
+fn outbox() -> Outbox {
+    let mut outbox = Outbox::new(OutboxConfig::default());
+    outbox.found_who(Some("ada"));
+    outbox
+}
+
+impl Outbox {
+    fn found_who(&mut self, who: Option<&str>) {
+        self.asking = true;
+        self.found(NOW, Ok(who.map(str::to_owned)));
+    }
+
+    fn make(&mut self, number: u64, row: Option<RowKey>, key: Option<&str>, change: Change) {
+        let layer = Layer { write: WriteId(number), row, key: key.map(Key::from), change };
+        let intent = Intent {
+            collection: "posts".to_owned(),
+            key_field: "id".to_owned(),
+            origin: "posts".to_owned(),
+            fields: Vec::new(),
+            store: Some("drafts".to_owned()),
+            layer,
+        };
+        self.push(NOW, intent, None);
+    }
+
+    fn create(&mut self, number: u64, key: Option<&str>) {
+        let row = RowKey::created_by(WriteId(number));
+        self.make(number, Some(row), key, Change::Create(Arc::new(json!({}))));
+    }
+
+    fn update(&mut self, number: u64, row: impl Into<RowKey>) {
+        self.make(number, Some(row.into()), None, Change::Update(Arc::new(Map::new())));
+    }
+
+    fn delete(&mut self, number: u64, row: impl Into<RowKey>) {
+        self.make(number, Some(row.into()), None, Change::Delete);
+    }
+
+    fn outputs(&mut self) -> Vec<OutboxOutput> {
+        std::iter::from_fn(|| self.next_output()).collect()
+    }
+
+    fn sends(&mut self) -> Vec<u64> {
+        let sends = self.outputs().into_iter().filter_map(|output| match output {
+            OutboxOutput::Send(write) => Some(write.0),
+            _ => None,
+        });
+        sends.collect()
+    }
+
+    /// What became of writes, and what is done next.
+    fn happens(&mut self) -> Vec<String> {
+        let words = self.outputs().into_iter().map(|output| match output {
+            OutboxOutput::Send(write) => format!("send {}", write.0),
+            OutboxOutput::Check(write) => format!("check {}", write.0),
+            OutboxOutput::Ask => "ask".to_owned(),
+            OutboxOutput::Touch(_, key) => format!("touch {}", key.map(|key| key.to_string()).unwrap_or_default()),
+            OutboxOutput::Tell(intent, progress) => {
+                let number = intent.layer.write.0;
+                match progress {
+                    Progress::Waiting => format!("{number} waits"),
+                    Progress::Sent => format!("{number} sent"),
+                    Progress::Confirmed { .. } => format!("{number} confirmed"),
+                    Progress::Refused(error) if error.is_conflict() => format!("{number} conflict"),
+                    Progress::Refused(error) if error.is_uncertain() => format!("{number} uncertain"),
+                    Progress::Refused(_) => format!("{number} refused"),
+                }
+            }
+        });
+        words.collect()
+    }
+}
+
+fn network() -> Error {
+    Error::network("down")
+}
+
+fn forbidden() -> Error {
+    Error::answer(403, "FORBIDDEN", "no")
+}
+
+#[test]
+fn updates_of_different_rows_go_side_by_side_and_all_else_in_order() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.update(2, 2);
+    outbox.update(3, 1);
+    outbox.create(4, None);
+    outbox.update(5, 5);
+    outbox.delete(6, 6);
+    outbox.delete(7, 7);
+    assert_eq!(outbox.sends(), [1, 2]);
+    outbox.answered(NOW, WriteId(2), Ok(json!({})));
+    assert_eq!(outbox.sends(), [0; 0]);
+    outbox.answered(NOW, WriteId(1), Ok(json!({})));
+    assert_eq!(outbox.sends(), [3]);
+    outbox.answered(NOW, WriteId(3), Ok(json!({})));
+    assert_eq!(outbox.sends(), [4]);
+    outbox.answered(NOW, WriteId(4), Ok(json!({"id": 9})));
+    assert_eq!(outbox.sends(), [5]);
+    outbox.answered(NOW, WriteId(5), Ok(json!({})));
+    assert_eq!(outbox.sends(), [6]);
+    outbox.answered(NOW, WriteId(6), Ok(Value::Null));
+    assert_eq!(outbox.sends(), [7]);
+}
+
+#[test]
+fn a_row_can_be_changed_before_it_has_its_key() {
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    outbox.update(2, RowKey::created_by(WriteId(1)));
+    assert_eq!(outbox.sends(), [1]);
+    outbox.answered(NOW, WriteId(1), Ok(json!({"id": 9})));
+    assert_eq!(outbox.sends(), [2]);
+    assert_eq!(outbox.key(outbox.intent(WriteId(2)).unwrap()), Some(9.into()));
+    // By whichever of its names: it is one row, and its writes go one after the other.
+    outbox.update(3, 9);
+    assert_eq!(outbox.sends(), [0; 0]);
+}
+
+#[test]
+fn what_was_to_be_done_to_a_row_that_is_not_created_is_refused_with_it() {
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    outbox.update(2, RowKey::created_by(WriteId(1)));
+    outbox.update(3, 3);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Err(Error::answer(400, "FAILED_VALIDATION", "no")));
+    assert_eq!(outbox.happens(), ["1 refused", "touch ", "2 conflict", "touch ", "3 sent", "send 3"]);
+}
+
+#[test]
+fn a_row_that_was_not_created_can_not_be_changed() {
+    let mut outbox = outbox();
+    outbox.update(2, RowKey::created_by(WriteId(1)));
+    assert_eq!(outbox.happens(), ["2 conflict"]);
+}
+
+#[test]
+fn a_create_that_may_have_been_saved_and_is_then_refused_is_looked_for() {
+    let mut outbox = outbox();
+    outbox.create(1, Some("u"));
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    outbox.link_up(NOW);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Err(forbidden()));
+    assert_eq!(outbox.happens(), ["check 1"]);
+    outbox.checked(NOW, WriteId(1), Ok(None));
+    assert_eq!(outbox.happens(), ["1 refused", "touch u"]);
+}
+
+#[test]
+fn a_write_that_did_not_get_through_is_sent_again_when_directus_can_be_reached() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    assert_eq!(outbox.happens(), ["1 waits"]);
+    let due = outbox.deadline().expect("another try");
+    outbox.tick(due);
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(due, Err(network()));
+    assert_eq!(outbox.happens(), [] as [&str; 0]);
+    assert!(outbox.deadline().is_some_and(|next| next >= due), "tries go on");
+    outbox.link_up(due);
+    assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
+    outbox.answered(due, WriteId(1), Ok(json!({})));
+    assert_eq!(outbox.happens(), ["1 confirmed", "touch 1"]);
+    assert_eq!((outbox.deadline(), outbox.pending().count()), (None, 0));
+}
+
+#[test]
+fn without_a_socket_it_is_asked_first() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.create(1, None);
+    outbox.update(2, 2);
+    assert_eq!(outbox.happens(), ["1 waits", "ask", "2 waits"]);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
+}
+
+#[test]
+fn a_server_that_is_overloaded_is_left_alone_for_as_long_as_it_says() {
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    outbox.outputs();
+    let busy = Error::answer(503, "SERVICE_UNAVAILABLE", "busy").with_retry_after(Some(Duration::from_secs(60)));
+    outbox.answered(NOW, WriteId(1), Err(busy));
+    assert_eq!(outbox.happens(), ["1 waits"]);
+    assert!(outbox.deadline().is_some_and(|at| at >= NOW + 60_000));
+}
+
+#[test]
+fn a_create_whose_answer_is_lost_is_not_sent_again_unless_the_key_is_ours() {
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    assert_eq!(outbox.happens(), ["1 uncertain", "touch "]);
+    outbox.link_up(NOW);
+    outbox.create(2, Some("u"));
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(2), Err(Error::timeout("x")));
+    outbox.link_up(NOW);
+    assert_eq!(outbox.happens(), ["2 waits", "2 sent", "send 2"]);
+    // The first try had come through.
+    outbox.answered(NOW, WriteId(2), Err(Error::answer(400, "RECORD_NOT_UNIQUE", "there")));
+    assert_eq!(outbox.happens(), ["check 2"]);
+    outbox.checked(NOW, WriteId(2), Ok(Some(json!({"id": "u"}))));
+    assert_eq!(outbox.happens(), ["2 confirmed", "touch u"]);
+}
+
+#[test]
+fn a_key_that_is_taken_is_refused_at_the_first_try() {
+    let mut outbox = outbox();
+    outbox.create(1, Some("u"));
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Err(Error::answer(400, "RECORD_NOT_UNIQUE", "there")));
+    assert_eq!(outbox.happens(), ["1 refused", "touch u"]);
+}
+
+#[test]
+fn a_row_that_somebody_deleted_is_a_conflict_for_an_update_and_done_for_a_delete() {
+    for (row_is_there, update, delete) in [(true, "refused", "refused"), (false, "conflict", "confirmed")] {
+        let found = || Ok(row_is_there.then(|| json!({"id": 1})));
+        let mut outbox = outbox();
+        outbox.update(1, 1);
+        outbox.delete(2, 1);
+        outbox.outputs();
+        outbox.answered(NOW, WriteId(1), Err(forbidden()));
+        assert_eq!(outbox.happens(), ["check 1"]);
+        outbox.checked(NOW, WriteId(1), found());
+        assert_eq!(outbox.happens()[0], format!("1 {update}"));
+        outbox.answered(NOW, WriteId(2), Err(forbidden()));
+        outbox.outputs();
+        outbox.checked(NOW, WriteId(2), found());
+        assert_eq!(outbox.happens()[0], format!("2 {delete}"));
+    }
+}
+
+#[test]
+fn an_administrator_who_updates_a_row_that_is_gone_hears_of_it_too() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Ok(Value::Null));
+    assert_eq!(outbox.happens(), ["check 1"]);
+    outbox.checked(NOW, WriteId(1), Ok(None));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1"]);
+}
+
+#[test]
+fn a_full_queue_refuses_and_says_so() {
+    let mut outbox = Outbox::new(OutboxConfig { capacity: 2, seed: 0 });
+    outbox.update(1, 1);
+    outbox.update(2, 1);
+    outbox.outputs();
+    outbox.update(3, 1);
+    assert_eq!(outbox.happens(), ["3 refused"]);
+    assert_eq!(outbox.pending().count(), 2);
+}
+
+#[test]
+fn nothing_is_sent_as_somebody_else() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.identity_changed(NOW, Some(Some("eve".to_owned())));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1",]);
+    outbox.update(2, 1);
+    outbox.link_up(NOW);
+    assert_eq!(outbox.sends(), [2]);
+}
+
+#[test]
+fn while_it_is_in_doubt_who_the_visitor_is_nothing_is_sent() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.update(2, 1);
+    outbox.outputs();
+    outbox.identity_changed(NOW, None);
+    outbox.answered(NOW, WriteId(1), Ok(json!({})));
+    assert!(outbox.sends().is_empty());
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.sends(), [2]);
+    // Sent by ada, unanswered, and then it is eve's browser.
+    outbox.identity_changed(NOW, Some(Some("eve".to_owned())));
+    outbox.answered(NOW, WriteId(2), Err(network()));
+    assert_eq!(outbox.happens(), ["2 waits", "2 conflict", "touch 1"]);
+}
+
+#[test]
+fn after_an_outage_nothing_is_sent_before_it_is_known_whose_session_it_is() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    assert_eq!(outbox.happens(), ["1 waits", "ask"]);
+    outbox.found(NOW, Err(network()));
+    outbox.identity_doubted(NOW);
+    outbox.link_up(NOW);
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
+    outbox.update(2, 2);
+    outbox.identity_doubted(NOW);
+    outbox.update(3, 3);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(2), Err(network()));
+    outbox.outputs();
+    outbox.link_up(NOW);
+    outbox.found(NOW, Ok(Some("eve".to_owned())));
+    assert_eq!(outbox.happens(), ["ask", "2 conflict", "touch 2", "3 conflict", "touch 3"]);
+}
+
+#[test]
+fn what_was_written_before_anybody_asked_who_it_is_outlasts_an_outage() {
+    let mut outbox = Outbox::new(OutboxConfig::default());
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.found(NOW, Err(network()));
+    outbox.identity_doubted(NOW);
+    outbox.link_up(NOW);
+    outbox.found(NOW, Ok(None));
+    assert_eq!(outbox.sends(), [1]);
+}
+
+#[test]
+fn who_the_visitor_was_is_not_taken_for_who_they_are() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.identity_changed(NOW, None);
+    assert_eq!(outbox.happens(), ["1 waits", "ask"]);
+    // The answer to a question that was asked before.
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(NOW, Ok(Some("eve".to_owned())));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1"]);
+}
+
+#[test]
+fn a_login_in_another_tab_is_found_before_anything_is_sent_again() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.found(NOW, Ok(Some("eve".to_owned())));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1"]);
+}
+
+#[test]
+fn whose_a_write_is_is_asked_only_where_it_matters() {
+    let mut outbox = Outbox::new(OutboxConfig::default());
+    outbox.update(1, 1);
+    assert_eq!(outbox.happens(), ["1 waits", "1 sent", "send 1"]);
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    outbox.tick(outbox.deadline().unwrap());
+    assert_eq!(outbox.happens(), ["1 waits", "ask"]);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
+}
+
+/// The next page of the same visitor, with what this one left.
+fn reloaded(outbox: &Outbox, who: Option<&str>) -> Outbox {
+    let who = who.map(str::to_owned);
+    let text = outbox.saved("drafts", &who).unwrap_or_default();
+    let mut next = Outbox::new(OutboxConfig::default());
+    next.want_who(NOW, Some(who.clone()));
+    let mut number = 100;
+    next.restore(NOW, &text, "drafts", &who, || {
+        number += 1;
+        WriteId(number)
+    });
+    next
+}
+
+#[test]
+fn what_waits_is_taken_up_by_the_next_page_in_order_and_under_new_numbers() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.create(1, Some("u"));
+    outbox.update(2, RowKey::created_by(WriteId(1)));
+    outbox.create(3, None);
+    outbox.update(4, RowKey::created_by(WriteId(3)));
+    outbox.delete(5, 7);
+    let mut next = reloaded(&outbox, Some("ada"));
+    assert_eq!(
+        next.happens(),
+        ["101 waits", "102 waits", "103 waits", "104 waits", "105 waits", "101 sent", "send 101"]
+    );
+    assert_eq!(next.intent(WriteId(101)).unwrap().layer.key, Some("u".into()));
+    assert_eq!(next.intent(WriteId(102)).unwrap().layer.row, Some(RowKey::created_by(WriteId(101))));
+    assert_eq!(next.intent(WriteId(104)).unwrap().layer.row, Some(RowKey::created_by(WriteId(103))));
+    assert_eq!(next.saved("drafts", &Some("ada".to_owned())).map(|text| text.len() > 10), Some(true));
+}
+
+#[test]
+fn a_create_that_was_under_way_when_the_page_ended_is_sent_again_only_if_its_key_is_ours() {
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    let mut next = reloaded(&outbox, Some("ada"));
+    assert_eq!(next.happens(), ["101 waits", "101 uncertain", "touch "]);
+    let mut outbox = self::outbox();
+    outbox.create(1, Some("u"));
+    let mut next = reloaded(&outbox, Some("ada"));
+    assert_eq!(next.happens(), ["101 waits", "101 sent", "send 101"]);
+    next.answered(NOW, WriteId(101), Err(Error::answer(400, "RECORD_NOT_UNIQUE", "there")));
+    assert_eq!(next.happens(), ["check 101"]);
+}
+
+#[test]
+fn what_is_done_or_somebody_else_s_is_not_kept() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    let ada = Some("ada".to_owned());
+    assert!(outbox.saved("drafts", &ada).is_some());
+    assert_eq!(outbox.saved("other", &ada), None);
+    assert_eq!(outbox.saved("drafts", &None), None);
+    outbox.answered(NOW, WriteId(1), Ok(json!({})));
+    assert_eq!(outbox.saved("drafts", &ada), None);
+}
+
+#[test]
+fn a_text_that_is_not_ours_restores_nothing() {
+    for text in ["", "{}", "[1]", r#"{"version":2,"writes":[]}"#, r#"{"version":1,"writes":[{"number":1}]}"#] {
+        let mut outbox = outbox();
+        outbox.restore(NOW, text, "drafts", &None, || WriteId(1));
+        assert_eq!(outbox.happens(), [] as [&str; 0], "{text}");
+    }
+}

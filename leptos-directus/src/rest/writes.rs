@@ -1,0 +1,58 @@
+//! One write of a live list, and what is asked when its answer does not say all.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Rest;
+use crate::{
+    error::Error,
+    live::{Change, Intent, Who},
+    protocol::{Filter, Key, Query, collection_path, item_path},
+};
+
+impl Rest {
+    /// Makes a write; `key` is its row's, as far as it has one. Answers the row, or null.
+    pub(crate) async fn write(&self, intent: &Intent, key: Option<&Key>) -> Result<Value, Error> {
+        let collection = &intent.collection;
+        let asked =
+            if intent.fields.is_empty() { String::new() } else { format!("?{}", fields(intent).to_query_string()) };
+        // Without a key it is the one item of a singleton.
+        let path = key.map_or_else(|| collection_path(collection), |key| item_path(collection, key));
+        let (data, _) = match &intent.layer.change {
+            Change::Create(row) => {
+                let (path, what) = (collection_path(collection), format!("creating in `{collection}`"));
+                self.request("POST", &format!("{path}{asked}"), Some(row), &what).await?
+            }
+            Change::Update(patch) => {
+                let (patch, what) = (Value::Object((**patch).clone()), format!("updating `{collection}`"));
+                self.request("PATCH", &format!("{path}{asked}"), Some(&patch), &what).await?
+            }
+            Change::Delete => self.request("DELETE", &path, None, &format!("deleting from `{collection}`")).await?,
+        };
+        Ok(data)
+    }
+
+    /// The row with this key, if there is one for this visitor.
+    pub(crate) async fn row(&self, intent: &Intent, key: &Key) -> Result<Option<Value>, Error> {
+        let query = fields(intent).filter(Filter::field(&intent.key_field).eq(key.clone())).limit(1);
+        Ok(self.read_page(&intent.collection, &query).await?.items.into_iter().next())
+    }
+
+    /// Who the visitor is, as far as Directus can be asked.
+    pub(crate) async fn who(&self) -> Result<Who, Error> {
+        #[derive(Deserialize)]
+        struct Me {
+            id: String,
+        }
+        let asked = self.get::<Me>("/users/me", &Query::new().fields("id"), "reading who is logged in").await;
+        match asked {
+            Ok(me) => Ok(Some(me.id)),
+            Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn fields(intent: &Intent) -> Query {
+    Query::new().fields(&intent.fields)
+}
