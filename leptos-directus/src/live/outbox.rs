@@ -4,7 +4,7 @@
 //! an author and then their post, or deletes a post's comments and then the post, needs not wait in between.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -542,7 +542,7 @@ impl Outbox {
             let is_known = entry.who.is_some() || entry.generation != self.generation;
             entry.state == State::Waiting && is_known && entry.who.as_ref() != Some(&who)
         };
-        let foreign: HashSet<WriteId> =
+        let foreign: BTreeSet<WriteId> =
             self.entries.iter().filter(|entry| is_foreign(entry)).map(|entry| entry.intent.layer.write).collect();
         for write in foreign {
             if let Some(at) = self.find(write) {
