@@ -65,6 +65,17 @@ export class DirectusWriter {
     return this.#call("PATCH", `/items/${collection}`, patch);
   }
 
+  /** Takes a right of the public away; it is given back when the test ends. */
+  async revokeFromPublic(collection: string, action: "create" | "read" | "update" | "delete") {
+    const query = { filter: { collection: { _eq: collection }, action: { _eq: action }, policy: { roles: { role: { _null: true } } } } };
+    const found = await this.#call<{ id: number; policy: string }[]>("SEARCH", "/permissions", { query });
+    for (const { id, ...permission } of found) {
+      this.#restore.push(() => this.#call("POST", "/permissions", permission));
+      await this.#call("DELETE", `/permissions/${id}`);
+    }
+    return found.length;
+  }
+
   /** Removes what the test made, newest first, whether or not the test did so itself. */
   async cleanUp() {
     for (const restore of this.#restore) await restore();

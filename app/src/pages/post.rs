@@ -32,8 +32,8 @@ pub fn PostPage() -> impl IntoView {
 #[component]
 fn Article(id: Memo<i64>) -> impl IntoView {
     let post = use_realtime_item::<Post>("posts", move || id.get().into());
-    // A comment's key is a UUID: made here, so that a comment is saved once, whatever becomes of the connection.
-    let options = UseRealtimeCollectionOptions::default().client_keys(true).new_rows(NewRows::Last);
+    // A comment's key is a UUID: made here, so that a comment is saved once, whatever becomes of the connection or the page.
+    let options = UseRealtimeCollectionOptions::default().client_keys(true).new_rows(NewRows::Last).persist("comments");
     let comments = use_realtime_collection_with_options::<Comment>("comments", move || comments_of(id.get()), options);
     let text =
         move |read: fn(&Post) -> String| move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default());
