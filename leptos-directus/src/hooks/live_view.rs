@@ -4,6 +4,7 @@ use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -284,6 +285,14 @@ impl<T: RowType> View<T> {
     pub(crate) fn error(&self) -> Option<Error> {
         self.error.get().or_else(|| self.unfit.get())
     }
+
+    /// Whether it has something to show: rows, or that there are none.
+    fn is_settled(&self) -> bool {
+        match self.status.get() {
+            LiveStatus::Loading | LiveStatus::Refused => false,
+            _ => self.error.with(Option::is_none) || !self.keys.read().is_empty(),
+        }
+    }
 }
 
 /// What is on the screen already, and the rows that it shows.
@@ -311,6 +320,13 @@ impl Target {
         Self { spec, query, unasked, name }
     }
 
+    /// What the server and the browser, two different builds, tell questions apart by.
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.spec.collection, self.query.canonical()).hash(&mut hasher);
+        hasher.finish()
+    }
+
     #[cfg(feature = "native")]
     pub(crate) fn query(&self) -> &Query {
         &self.query
@@ -333,8 +349,8 @@ impl Target {
     }
 }
 
-/// The rows that the server read; `None` where it did not (a page that the browser itself went to).
-type First = Option<Result<Page<Value>, Error>>;
+/// The rows that the server read, and for which question; `None` where it did not (a page that the browser itself went to).
+type First = Option<(u64, Result<Page<Value>, Error>)>;
 
 /// A hook's hold on a live query that may change, and what it shows meanwhile.
 pub(crate) struct LiveView<T: RowType> {
@@ -342,6 +358,8 @@ pub(crate) struct LiveView<T: RowType> {
     /// On the server: what has to have been read before anything is shown.
     first: StoredValue<Option<ArcResource<First>>>,
     shown: RwSignal<Arc<View<T>>>,
+    /// What is to be shown instead, once it has something to show: the query has changed.
+    coming: RwSignal<Option<Arc<View<T>>>>,
     held: StoredValue<Option<Held>>,
     paused: RwSignal<bool>,
 }
@@ -379,7 +397,7 @@ fn server_rows<T: RowType>(
                     Err(error) => Err(error),
                 };
                 view.load(&target.spec.config.key_field, result.clone());
-                Some(result)
+                Some((target.mark(), result))
             }
         },
         true,
@@ -387,7 +405,7 @@ fn server_rows<T: RowType>(
     // Not `resource.get()`, which is for views: a hook's body is no place that could wait for it.
     let data: &ArcAsyncDerived<First> = &resource;
     let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
-    if let (Some(first), Some(target)) = (&found, target) {
+    if let (Some((_, first)), Some(target)) = (&found, target) {
         view.load(&target.spec.config.key_field, first.clone());
     }
     (Some(resource), found)
@@ -419,11 +437,14 @@ impl<T: RowType> LiveView<T> {
             connection: core.status.clone().into(),
             first: StoredValue::new(first.filter(|_| !is_live)),
             shown: RwSignal::new(view),
+            coming: RwSignal::new(None),
             held: StoredValue::new(None),
             paused: RwSignal::new(!immediate),
         };
         if let Mode::Live(client) = &core.mode {
-            this.follow(client.clone(), target, initial.and_then(Result::ok));
+            let rows = initial.zip(now.ok()).filter(|((mark, _), target)| *mark == target.mark());
+            let rows = rows.and_then(|((_, rows), target)| Some((target.name, rows.ok()?)));
+            this.follow(client.clone(), target, rows);
         }
         this
     }
@@ -433,16 +454,19 @@ impl<T: RowType> LiveView<T> {
         self,
         client: Client,
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
-        initial: Option<Page<Value>>,
+        initial: Option<(String, Page<Value>)>,
     ) {
-        let coming: RwSignal<Option<Arc<View<T>>>> = RwSignal::new(None);
-        let first = StoredValue::new(Some((self.shown.get_untracked(), initial)));
+        let coming = self.coming;
+        // The share of what is shown while something else is awaited: what stays on the page stays true meanwhile.
+        let leaving: StoredValue<Option<Held>> = StoredValue::new(None);
+        let first = StoredValue::new(initial.map(|(name, rows)| (name, (self.shown.get_untracked(), Some(rows)))));
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
             if self.paused.get() {
                 if held_name.flatten().is_some() {
                     coming.set(None);
                     self.shown.set(Arc::new(self.shown.get_untracked().frozen()));
                     self.held.set_value(None);
+                    leaving.set_value(None);
                 }
                 return None;
             }
@@ -452,29 +476,36 @@ impl<T: RowType> LiveView<T> {
                     coming.set(None);
                     self.shown.set(Arc::new(View::unusable(error)));
                     self.held.set_value(None);
+                    leaving.set_value(None);
                     return None;
                 }
             };
             if held_name.flatten().as_ref() == Some(&target.name) {
                 return Some(target.name);
             }
-            // The first query may start from the rows that are on the screen already.
-            let first = first.try_update_value(Option::take).flatten().filter(|(_, rows)| rows.is_some());
+            // The first query may start from the rows that are on the screen already, if they are its own.
+            let first = first.try_update_value(Option::take).flatten();
+            let first = first.and_then(|(name, first)| (name == target.name).then_some(first));
             let (held, view) = target.hold(&client, first);
-            // The old share goes only now, so that a query that stays the same does not end in between.
-            self.held.set_value(Some(held));
             let is_new = !Arc::ptr_eq(&view, &self.shown.get_untracked());
+            // The old shares go only now, so that a query that stays the same does not end in between.
+            let old = self.held.try_update_value(|slot| slot.replace(held)).flatten();
+            leaving.update_value(|leaving| *leaving = is_new.then(|| leaving.take().or(old)).flatten());
             coming.set(is_new.then_some(view));
             Some(target.name)
         });
-        // The old rows stay until the new ones are there, or are known not to come.
+        // The old rows stay until the new ones are there. Whoever shows none yet has nothing to keep, and a refusal ends what
+        // nobody keeps true any more: it may be another visitor's.
         Effect::new_isomorphic(move |_| {
-            if let Some(view) = coming.get() {
-                let settled = view.status.get() != LiveStatus::Loading;
-                if settled || untrack(|| self.shown.read().status.get() == LiveStatus::Loading) {
-                    self.shown.set(view);
-                    coming.set(None);
-                }
+            let Some(view) = coming.get() else { return };
+            let is_refused = view.status.get() == LiveStatus::Refused;
+            if view.is_settled()
+                || untrack(|| self.shown.read().status.get() == LiveStatus::Loading)
+                || (is_refused && leaving.with_value(Option::is_none))
+            {
+                self.shown.set(view);
+                coming.set(None);
+                leaving.set_value(None);
             }
         });
     }
@@ -527,14 +558,31 @@ impl<T: RowType> LiveView<T> {
         })
     }
 
+    /// What is wrong with the rows that are awaited, and what the rows on the page are meanwhile.
+    fn trouble(self) -> Option<(LiveStatus, Error)> {
+        let coming = self.coming.try_get().flatten()?;
+        let error = coming.error.get()?;
+        match coming.status.get() {
+            // There are rows: those of the query before.
+            LiveStatus::Loading => Some((LiveStatus::Stale, error)),
+            status => Some((status, error)),
+        }
+    }
+
     pub(crate) fn status(self) -> Signal<LiveStatus> {
-        Signal::derive(move || self.shown().map(|view| view.status.get()).unwrap_or_default())
+        Signal::derive(move || match self.trouble() {
+            Some((status, _)) => status,
+            None => self.shown().map(|view| view.status.get()).unwrap_or_default(),
+        })
     }
 
     pub(crate) fn error(self) -> Signal<Option<Error>> {
         Signal::derive(move || {
             self.await_first();
-            self.shown()?.error()
+            match self.trouble() {
+                Some((_, error)) => Some(error),
+                None => self.shown()?.error(),
+            }
         })
     }
 

@@ -100,7 +100,8 @@ pub enum LiveStatus {
     Polling,
     /// This query was paused by the app; its rows stay as they are.
     Paused,
-    /// Directus refuses these rows to this visitor (401, 403): they have left the page; `error` says why.
+    /// Directus refuses these rows to this visitor (401, 403): they have left the page; `error` says why. Where the query has
+    /// just changed, the rows of the query before are still there.
     Refused,
 }
 
