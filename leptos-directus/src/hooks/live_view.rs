@@ -25,11 +25,48 @@ use crate::{
 };
 
 /// What a row has to be: readable by serde, and what a signal asks of its values. Implemented for all such types.
+///
+/// ```
+/// use leptos_directus::RowType;
+///
+/// #[derive(Clone, PartialEq, serde::Deserialize)]
+/// struct Post {
+///     title: String,
+/// }
+///
+/// fn is_row<T: RowType>() {}
+/// is_row::<Post>();
+/// is_row::<serde_json::Value>();
+/// ```
 pub trait RowType: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {}
 
 impl<T: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static> RowType for T {}
 
 /// The identity of a row on the page: what a keyed `<For>` goes by.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Key, Query, RowKey, use_realtime_collection};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn Titles() -> impl IntoView {
+///     let posts = use_realtime_collection::<Value>("posts", Query::new());
+///     let row = move |key: RowKey| {
+///         let address = format!("/posts/{key}");
+///         let post = posts.item(key);
+///         view! { <a href=address>{move || post.get().map(|post| post["title"].to_string())}</a> }
+///     };
+///     view! {
+///         <Suspense>
+///             <For each=move || posts.keys().get() key=|key| key.clone() children=row />
+///         </Suspense>
+///     }
+/// }
+///
+/// assert_eq!(RowKey::from(7).key(), &Key::from("7"));
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey(Key);
 
@@ -78,6 +115,21 @@ impl From<RowKey> for Key {
 }
 
 /// A query that is fixed, a signal, or a closure: with the latter two the list follows what they read.
+///
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Query, use_realtime_collection};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn ThreeWays(asked: RwSignal<Query>, limit: Signal<u64>) -> impl IntoView {
+///     let fixed = use_realtime_collection::<Value>("posts", Query::new().limit(3));
+///     let by_signal = use_realtime_collection::<Value>("posts", asked);
+///     let by_closure = use_realtime_collection::<Value>("posts", move || Query::new().limit(limit.get()));
+///     let rows = move || [fixed, by_signal, by_closure].map(|posts| posts.keys().get().len());
+///     view! { <Suspense><p>{move || format!("{:?}", rows())}</p></Suspense> }
+/// }
+/// ```
 pub trait IntoQuery {
     /// The query as a signal.
     fn into_query(self) -> Signal<Query>;
