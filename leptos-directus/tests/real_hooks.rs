@@ -239,9 +239,8 @@ async fn a_query_that_does_not_come_to_be_says_so_beside_the_old_rows_which_stay
     let page = Page::open().await;
     let one = page.create("one", "x").await;
     let wire = Wire::to(&page.admin.url).await;
-    let directus = Directus::native(
-        NativeOptions::new(&wire.url).token(&page.admin.token).linger(Duration::from_millis(20)),
-    );
+    let directus =
+        Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token).linger(Duration::from_millis(20)));
     directus.provide();
     let asked = RwSignal::new(Query::new());
     let posts = use_realtime_collection::<Post>(&page.posts, asked);

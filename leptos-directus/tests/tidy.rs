@@ -576,8 +576,10 @@ fn every_public_item_is_shown_by_an_example() {
     finds(unshown, "src/x.rs", good, &good.replace(".twice()", ""));
     finds(unshown, "src/x.rs", good, &good.replace("X::new", "Y::new"));
     finds(unshown, "src/x.rs", good, &good.replace("/// ```\n/// let", "/// ```text\n/// let"));
-    let mut found: Vec<_> =
-        sources().iter().flat_map(|file| unshown(file).into_iter().map(|name| format!("{}: {name}", file.path))).collect();
+    let mut found: Vec<_> = sources()
+        .iter()
+        .flat_map(|file| unshown(file).into_iter().map(|name| format!("{}: {name}", file.path)))
+        .collect();
     found.sort();
     assert_eq!(found, EXCEPTIONS);
 }

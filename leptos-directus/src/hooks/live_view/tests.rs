@@ -196,7 +196,8 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
 
 #[test]
 fn the_server_and_the_browser_tell_questions_apart_alike() {
-    let mark = |collection: &str, query: Query| Target::new::<Post>(collection, &[], &LiveConfig::default(), query).mark();
+    let mark =
+        |collection: &str, query: Query| Target::new::<Post>(collection, &[], &LiveConfig::default(), query).mark();
     let asked = mark("posts", Query::new().sort("title").limit(3));
     assert_eq!(asked, mark("posts", Query::new().limit(3).sort("title")));
     assert_ne!(asked, mark("pages", Query::new().sort("title").limit(3)));
