@@ -103,3 +103,8 @@ fn Main(children: Children) -> impl IntoView {
         </main>
     }
 }
+
+/// Compiles the Rust of the repository's README.
+#[cfg(all(doctest, feature = "ssr"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,6 +1,7 @@
 import { BROKEN_LINK } from "../support/console.ts";
 import { control } from "../support/control.ts";
-import { badge, expect, needsControl, settled, stories, story, test } from "../support/fixtures.ts";
+import { badge, countdown, expect, needsControl, settled, stories, story, test } from "../support/fixtures.ts";
+import { mutations, watchMutations } from "../support/mutations.ts";
 
 test.describe("Directus goes away", () => {
   needsControl();
@@ -17,7 +18,7 @@ test.describe("Directus goes away", () => {
       await settled(page);
       await control.stop(signal);
       await expect(badge(page)).toContainText("Reconnecting");
-      await expect(badge(page)).toContainText(/in \d+ s/);
+      await expect(countdown(page)).toContainText(/in \d+ s/);
       await expect(page.getByText("Connection lost.")).toBeVisible();
       await expect(story(page, post.title)).toBeVisible();
 
@@ -35,6 +36,25 @@ test.describe("Directus goes away", () => {
       await expect(story(page, live.title)).toBeVisible();
     });
   }
+
+  test("the next try is counted down, and a screen reader is told of the state only", async ({ page, complaints }) => {
+    complaints.allow(BROKEN_LINK);
+    await page.goto("/");
+    await settled(page);
+    await expect(countdown(page)).toHaveText("");
+    await control.stop("TERM");
+    await expect(badge(page)).toContainText("Reconnecting");
+    await watchMutations(badge(page));
+    const seen: number[] = [];
+    // The first waits are shorter than a second.
+    const fell = async () => {
+      const seconds = Number(/in (\d+) s/.exec((await countdown(page).textContent()) ?? "")?.[1] ?? 0);
+      if (seconds !== seen.at(-1)) seen.push(seconds);
+      return seen.some((value, at) => value > 0 && seen[at - 1] === value + 1);
+    };
+    await expect.poll(fell, { intervals: [100], timeout: 40_000 }).toBe(true);
+    expect(await mutations(page), "what is announced").toEqual([]);
+  });
 
   test("a page that is opened meanwhile is served, says so, and heals by itself", async ({ page, directus, complaints }) => {
     complaints.allow(BROKEN_LINK);

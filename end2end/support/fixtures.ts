@@ -63,6 +63,8 @@ export { expect };
 
 /** The badge that says how the page's connection is. */
 export const badge = (page: Page) => page.getByRole("status").filter({ hasText: "Connection:" });
+/** When the next try to connect is, beside it. */
+export const countdown = (page: Page) => page.getByRole("timer");
 /** The list of the front page. */
 export const stories = (page: Page) => page.getByRole("list", { name: "Stories, newest first" });
 /** One story of the front page. */

@@ -1,6 +1,6 @@
 import type { Locator, Page } from "@playwright/test";
 
-export type Mutation = { type: string; key: string | null; node: string; attribute: string | null };
+export type Mutation = { type: string; key: string | null; node: string; attribute: string | null; isStatus: boolean };
 
 /** Watches a list from now on. */
 export async function watchMutations(list: Locator) {
@@ -14,6 +14,7 @@ export async function watchMutations(list: Locator) {
           key: element?.closest("[data-key]")?.getAttribute("data-key") ?? null,
           node: element?.outerHTML.slice(0, 200) ?? "",
           attribute: attributeName,
+          isStatus: element?.closest("[role=status]") !== null,
         });
       }
     });
@@ -36,4 +37,22 @@ export async function holdScripts(page: Page) {
     await route.continue();
   });
   return { release };
+}
+
+/** Watches from the page's first paint on what moves without anybody's doing; gives what has moved until it is asked. */
+export async function watchShifts(page: Page) {
+  await page.addInitScript(() => {
+    const shifts: object[] = [];
+    type Shift = PerformanceEntry & { value: number; sources: { node?: Node }[] };
+    const note = (entries: PerformanceEntryList) => {
+      for (const { value, sources } of entries as Shift[]) {
+        shifts.push({ value, nodes: sources.map(({ node }) => (node as Element | undefined)?.outerHTML?.slice(0, 200)) });
+      }
+    };
+    const observer = new PerformanceObserver((list) => note(list.getEntries()));
+    observer.observe({ type: "layout-shift", buffered: true });
+    // What was measured and not yet told counts as well.
+    Object.assign(window, { shiftsSeen: () => (note(observer.takeRecords()), shifts) });
+  });
+  return () => page.evaluate(() => (window as unknown as { shiftsSeen: () => object[] }).shiftsSeen());
 }

@@ -3,6 +3,73 @@
 //! All live queries of a collection share three subscriptions, one per kind of event, without a filter and with the key as
 //! their only field: they are registered before they are acknowledged (hazard H1), no limit cuts them (H6), and a row that
 //! leaves a filter is announced all the same (H3).
+//!
+//! # Example
+//! One live query from its being attached to its first rows, without a network and on a clock that is turned by hand:
+//! ```
+//! use codee::Decoder;
+//! use leptos_directus::{
+//!     Error, Page,
+//!     connection::{ConnectionConfig, SubscriptionSpec, Wake},
+//!     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
+//!     live::{self, LiveConfig, LiveStatus, ReadScope},
+//!     protocol::DirectusCodec,
+//! };
+//! use serde_json::{Value, json};
+//!
+//! let mut engine = Engine::new(ConnectionConfig::default());
+//! let outputs = |engine: &mut Engine| std::iter::from_fn(|| engine.next_output()).collect::<Vec<_>>();
+//! let posts = QueryId(1);
+//! let spec = QuerySpec { collection: "posts".to_owned(), watch: Vec::new(), config: LiveConfig::default() };
+//! engine.attach(0, posts, spec, None);
+//! assert!(outputs(&mut engine).contains(&Output::Open(1)));
+//!
+//! // Its collection's three subscriptions are sent, and acknowledged.
+//! engine.opened(5, 1);
+//! for output in outputs(&mut engine) {
+//!     if let Output::Send(message) = output {
+//!         let uid = serde_json::to_value(message).unwrap()["uid"].clone();
+//!         let frame = json!({ "type": "subscription", "event": "init", "uid": uid, "data": [] }).to_string();
+//!         engine.frame(6, DirectusCodec::decode(frame.as_str()).unwrap());
+//!     }
+//! }
+//!
+//! // Now, and not before, the rows are read.
+//! let read = outputs(&mut engine).into_iter().find_map(|output| match output {
+//!     Output::Read(QueryId(1), read, ReadScope::Window) => Some(read),
+//!     _ => None,
+//! });
+//! let rows: Vec<Value> = vec![json!({ "id": 1, "title": "one" })];
+//! engine.reply(7, posts, read.unwrap(), Ok(Page { items: rows, meta: None }));
+//! assert!(outputs(&mut engine).contains(&Output::Live(posts, live::Output::Status(LiveStatus::Live, None))));
+//!
+//! // Somebody wants to be sure; the network comes and goes; the visitor logs in, and Directus is not there for a while.
+//! engine.refetch(8, posts);
+//! engine.wake(9, Wake::Online);
+//! engine.unreadable(10);
+//! engine.closed(11, 1, "the server went away");
+//! engine.identity_changed(12);
+//! engine.refused(13, 2, &Error::network("nobody is there"));
+//! engine.connect(14);
+//!
+//! // A stream of raw events beside it.
+//! let everything =
+//!     SubscriptionSpec { collection: "posts".to_owned(), event: None, query: None, label: "feed".to_owned() };
+//! engine.subscribe(15, StreamId(2), everything);
+//! assert_eq!((engine.counts().queries, engine.counts().streams), (1, 1));
+//! engine.unsubscribe(16, StreamId(2));
+//!
+//! // Nobody shows the query any more, somebody comes back, and goes: it lingers, then it ends.
+//! engine.release(17, posts);
+//! engine.retain(posts);
+//! engine.release(18, posts);
+//! while !outputs(&mut engine).contains(&Output::Expired(posts)) {
+//!     engine.tick(engine.deadline().unwrap());
+//! }
+//! engine.detach(60_000, posts);
+//! engine.disconnect(60_001);
+//! assert_eq!(engine.counts(), Counts::default());
+//! ```
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

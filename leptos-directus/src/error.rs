@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 /// assert!(Error::timeout("reading `posts`").is_timeout());
 /// assert!(Error::decode("field `title`: missing").is_decode());
 /// assert!(Error::closed("unmounted").is_closed());
+/// assert_eq!(Error::usage("call it in `App`").message(), "call it in `App`");
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {

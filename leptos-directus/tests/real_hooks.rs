@@ -339,6 +339,59 @@ async fn when_the_query_changes_the_old_rows_stay_until_the_new_ones_are_there()
 }
 
 #[tokio::test]
+async fn a_query_that_does_not_come_to_be_says_so_beside_the_old_rows_which_stay_live() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let wire = Wire::to(&page.admin.url).await;
+    let directus =
+        Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token).linger(Duration::from_millis(20)));
+    directus.provide();
+    let asked = RwSignal::new(Query::new());
+    let posts = use_realtime_collection::<Post>(&page.posts, asked);
+    let is = |expected: LiveStatus| {
+        eventually("the status", move || {
+            let seen = (posts.status().get_untracked(), posts.error().get_untracked());
+            std::future::ready(if seen.0 == expected { Ok(seen.1) } else { Err(seen) })
+        })
+    };
+    shows("the first rows", posts.items(), &["one"]).await;
+    assert_eq!(is(LiveStatus::Live).await, None);
+    // Directus refuses fields that are not there.
+    asked.set(Query::new().sort("no_such_field"));
+    let error = is(LiveStatus::Refused).await.expect("a refusal has a reason");
+    assert!(error.is_forbidden(), "{error}");
+    shows("the rows of before", posts.items(), &["one"]).await;
+    page.update(one, json!({ "title": "ONE" })).await;
+    shows("the rows of before, kept true", posts.items(), &["ONE"]).await;
+    // And it takes the empty text for no query at all.
+    asked.set(Query::new().filter(Filter::field("title").eq("")));
+    let error = is(LiveStatus::Stale).await.expect("an unreadable query has a reason");
+    assert!(!error.is_forbidden() && !error.is_transient(), "{error}");
+    shows("the rows of before", posts.items(), &["ONE"]).await;
+    asked.set(Query::new());
+    assert_eq!(is(LiveStatus::Live).await, None, "the old question again");
+    wire.cut();
+    asked.set(Query::new().filter(Filter::field("title").eq("two")));
+    eventually("the loss", async || match posts.error().get_untracked() {
+        Some(error) if error.is_network() => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(posts.status().get_untracked(), LiveStatus::Stale);
+    shows("the rows of before", posts.items(), &["ONE"]).await;
+    page.create("two", "x").await;
+    wire.mend();
+    directus.retry_now();
+    shows("the other rows", posts.items(), &["two"]).await;
+    assert_eq!(is(LiveStatus::Live).await, None);
+    eventually("the old query to end", async || match directus.counts().await.queries {
+        1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_row_that_does_not_fit_is_named_and_the_others_stay_live() {
     let page = Page::open().await;
     page.create("one", "x").await;

@@ -475,6 +475,115 @@ fn every_hook_says_what_it_does_while_the_server_renders() {
     check(&files, silent_hooks);
 }
 
+/// The code of a source's examples, as far as they are compiled.
+fn examples(source: &str) -> String {
+    let mut is_inside = false;
+    let mut is_code = false;
+    let mut examples = String::new();
+    for line in source.lines() {
+        let line = line.trim_start();
+        let Some(doc) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else { continue };
+        if let Some(kind) = doc.trim_start().strip_prefix("```") {
+            is_code = !is_inside && is_compiled(kind);
+            is_inside = !is_inside;
+        } else if is_code {
+            examples.push_str(doc);
+            examples.push('\n');
+        }
+    }
+    examples
+}
+
+/// Whether a block that is opened by these words is compiled.
+fn is_compiled(kind: &str) -> bool {
+    ["", "rust", "no_run", "rust,no_run"].contains(&kind.trim())
+}
+
+/// Public types, functions and methods that no example shows: neither one of their own nor one of the same file.
+fn unshown(file: &File) -> Vec<String> {
+    // What is public there is for the crate alone.
+    if file.path.starts_with("src/transport/") {
+        return Vec::new();
+    }
+    let examples = examples(&file.text);
+    let mut unshown = Vec::new();
+    let mut has_example = false;
+    let mut owner = String::new();
+    for line in file.text.lines() {
+        let text = line.trim_start();
+        if text == "#[cfg(test)]" {
+            break;
+        } else if let Some(doc) = text.strip_prefix("///") {
+            has_example |= doc.trim_start().strip_prefix("```").is_some_and(is_compiled);
+            continue;
+        } else if text.starts_with("#[") || text.starts_with("reason = ") {
+            continue;
+        }
+        if let Some(rest) = line.strip_prefix("impl") {
+            owner = rest.rsplit(" for ").next().map(type_name).unwrap_or_default();
+        }
+        if let Some(rest) = text.strip_prefix("pub ") {
+            let words: Vec<&str> = rest.split(' ').filter(|word| !["const", "async"].contains(word)).collect();
+            let kind = words.first().copied().unwrap_or_default();
+            let is_constant = rest.starts_with("const ") && kind.ends_with(':');
+            if is_constant || ["fn", "struct", "enum", "trait", "type"].contains(&kind) {
+                let name = type_name(if is_constant { kind } else { words.get(1).copied().unwrap_or_default() });
+                let is_method = line.starts_with(' ');
+                let is_shown = if is_method {
+                    has_word_after(&examples, ".", &name) || has_word_after(&examples, &format!("{owner}::"), &name)
+                } else {
+                    has_word(&examples, &name)
+                };
+                // What a macro names is named by its caller.
+                if !name.is_empty() && !is_shown && !has_example {
+                    unshown.push(if is_method { format!("{owner}::{name}") } else { name });
+                }
+            }
+        }
+        has_example = false;
+    }
+    unshown
+}
+
+fn has_word_after(text: &str, before: &str, word: &str) -> bool {
+    text.match_indices(before).any(|(start, _)| {
+        let rest = &text[start + before.len()..];
+        rest.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
+}
+
+/// `Items` of `<T: Row> Items<T> {`.
+fn type_name(text: &str) -> String {
+    let mut depth = 0;
+    let is_outside = |c: &char| {
+        depth += match c {
+            '<' => 1,
+            '>' => -1,
+            _ => 0,
+        };
+        depth == 0 && *c != '>'
+    };
+    let text: String = text.chars().filter(is_outside).collect();
+    text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn every_public_item_is_shown_by_an_example() {
+    /// What an example would say no more of than its signature does, or what is shown elsewhere.
+    const EXCEPTIONS: [&str; 0] = [];
+    let good = "/// X.\n///\n/// ```\n/// let x = X::new().twice();\n/// ```\npub struct X<T>(T);\nimpl<T: From<u8>> X<T> {\n    pub fn new() -> Self {}\n    pub async fn twice(self) {}\n}\n";
+    finds(unshown, "src/x.rs", good, "/// X.\npub struct X;\n");
+    finds(unshown, "src/x.rs", good, &good.replace(".twice()", ""));
+    finds(unshown, "src/x.rs", good, &good.replace("X::new", "Y::new"));
+    finds(unshown, "src/x.rs", good, &good.replace("/// ```\n/// let", "/// ```text\n/// let"));
+    let mut found: Vec<_> = sources()
+        .iter()
+        .flat_map(|file| unshown(file).into_iter().map(|name| format!("{}: {name}", file.path)))
+        .collect();
+    found.sort();
+    assert_eq!(found, EXCEPTIONS);
+}
+
 /// The repository around the crate; `None` where the crate stands alone or in somebody else's.
 fn repository() -> Option<PathBuf> {
     let folder = root().parent()?.to_owned();

@@ -6,6 +6,19 @@ use std::time::Duration;
 ///
 /// The n-th delay is drawn evenly from nothing to `first * 2^n`, never more than `longest` ("full jitter"), so that a
 /// thousand pages that lost the same server do not come back in the same instant.
+///
+/// # Example
+/// ```
+/// use leptos_directus::connection::Backoff;
+/// use std::time::Duration;
+///
+/// let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30), 7);
+/// assert!(backoff.next_delay() <= Duration::from_millis(100));
+/// assert!(backoff.next_delay() <= Duration::from_millis(200));
+/// assert_eq!(backoff.attempt(), 2);
+/// backoff.reset();
+/// assert!(backoff.next_delay() <= Duration::from_millis(100));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,

@@ -175,6 +175,60 @@ struct Entry {
 ///
 /// Call a method for what happened, then take the [`Output`]s with [`next_output`](Self::next_output) until there are none, and
 /// call [`tick`](Self::tick) at [`deadline`](Self::deadline).
+///
+/// # Example
+/// A socket that opens, a subscription that is acknowledged, and the loss of both:
+/// ```
+/// use codee::Decoder;
+/// use leptos_directus::{
+///     ConnectionStatus, Error,
+///     connection::{ConnectionConfig, Machine, Notice, Output, SubscriptionId, SubscriptionSpec, Wake},
+///     protocol::{DirectusCodec, EventKind},
+/// };
+/// use serde_json::json;
+///
+/// let mut machine = Machine::new(ConnectionConfig::default());
+/// let outputs = |machine: &mut Machine| std::iter::from_fn(|| machine.next_output()).collect::<Vec<_>>();
+///
+/// let spec = SubscriptionSpec {
+///     collection: "posts".to_owned(),
+///     event: Some(EventKind::Update),
+///     query: Some(json!({ "fields": ["id"] })),
+///     label: "front".to_owned(),
+/// };
+/// let posts: SubscriptionId = machine.subscribe(0, spec);
+/// assert!(outputs(&mut machine).contains(&Output::Open(1)));
+///
+/// machine.opened(10, 1);
+/// assert!(machine.is_open());
+/// let sent = outputs(&mut machine).into_iter().find_map(|output| match output {
+///     Output::Send(message) => serde_json::to_value(message).ok(),
+///     _ => None,
+/// });
+/// let uid = &sent.unwrap()["uid"];
+/// let frame = json!({ "type": "subscription", "event": "init", "uid": uid, "data": [] }).to_string();
+/// machine.frame(20, DirectusCodec::decode(frame.as_str()).unwrap());
+/// assert!(matches!(outputs(&mut machine)[..], [Output::Event(id, Notice::Acknowledged(_))] if id == posts));
+///
+/// // A frame that cannot be read is a sign of life all the same; silence is asked about.
+/// machine.unreadable(30);
+/// machine.tick(machine.deadline().unwrap());
+/// assert!(matches!(outputs(&mut machine)[..], [Output::Send(_)]));
+///
+/// machine.closed(20_000, 1, "the server went away");
+/// assert!(outputs(&mut machine).contains(&Output::Event(posts, Notice::Lost)));
+/// assert!(matches!(machine.status(), ConnectionStatus::Reconnecting { .. }));
+/// machine.wake(20_001, Wake::Asked);
+/// assert!(outputs(&mut machine).contains(&Output::Open(2)));
+/// machine.refused(20_002, 2, &Error::network("nobody is there"));
+/// machine.reopen(20_003);
+///
+/// machine.disconnect(20_004);
+/// assert_eq!(machine.status(), &ConnectionStatus::Closed);
+/// machine.connect(20_005);
+/// machine.unsubscribe(20_006, posts);
+/// assert_eq!(machine.subscriptions(), 0);
+/// ```
 #[derive(Debug)]
 pub struct Machine {
     config: ConnectionConfig,

@@ -2,6 +2,14 @@
 //!
 //! Everything here decides and nothing here acts: [`Machine`] takes what happened (with the time at which it happened) and
 //! gives back what is to be done. The driver in `client` does it.
+//!
+//! ```
+//! use leptos_directus::connection::Millis;
+//! use std::time::Duration;
+//!
+//! let a_minute_after = |now: Millis| now + Duration::from_secs(60).as_millis() as Millis;
+//! assert_eq!(a_minute_after(1_000), 61_000);
+//! ```
 
 mod backoff;
 mod machine;

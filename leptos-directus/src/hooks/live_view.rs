@@ -3,6 +3,7 @@
 use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -30,11 +31,39 @@ use crate::{
 };
 
 /// What a row has to be: readable by serde, and what a signal asks of its values. Implemented for all such types.
+///
+/// ```
+/// use leptos_directus::RowType;
+///
+/// #[derive(Clone, PartialEq, serde::Deserialize)]
+/// struct Post {
+///     title: String,
+/// }
+///
+/// fn is_row<T: RowType>() {}
+/// is_row::<Post>();
+/// is_row::<serde_json::Value>();
+/// ```
 pub trait RowType: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {}
 
 impl<T: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static> RowType for T {}
 
 /// A query that is fixed, a signal, or a closure: with the latter two the list follows what they read.
+///
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Query, use_realtime_collection};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn ThreeWays(asked: RwSignal<Query>, limit: Signal<u64>) -> impl IntoView {
+///     let fixed = use_realtime_collection::<Value>("posts", Query::new().limit(3));
+///     let by_signal = use_realtime_collection::<Value>("posts", asked);
+///     let by_closure = use_realtime_collection::<Value>("posts", move || Query::new().limit(limit.get()));
+///     let rows = move || [fixed, by_signal, by_closure].map(|posts| posts.keys().get().len());
+///     view! { <Suspense><p>{move || format!("{:?}", rows())}</p></Suspense> }
+/// }
+/// ```
 pub trait IntoQuery {
     /// The query as a signal.
     fn into_query(self) -> Signal<Query>;
@@ -356,6 +385,14 @@ impl<T: RowType> View<T> {
     pub(crate) fn error(&self) -> Option<Error> {
         self.error.get().or_else(|| self.unfit.get()).or_else(|| self.refused.get())
     }
+
+    /// Whether it has something to show: rows, or that there are none.
+    fn is_settled(&self) -> bool {
+        match self.status.get() {
+            LiveStatus::Loading | LiveStatus::Refused => false,
+            _ => self.error.with(Option::is_none) || !self.keys.read().is_empty(),
+        }
+    }
 }
 
 /// What is on the screen already, and the rows that it shows.
@@ -407,6 +444,13 @@ impl Target {
         }
     }
 
+    /// What the server and the browser, two different builds, tell questions apart by.
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.spec.collection, self.query.canonical()).hash(&mut hasher);
+        hasher.finish()
+    }
+
     #[cfg(feature = "native")]
     pub(crate) fn query(&self) -> &Query {
         &self.query
@@ -430,8 +474,8 @@ impl Target {
     }
 }
 
-/// The rows that the server read; `None` where it did not (a page that the browser itself went to).
-type First = Option<Result<Page<Value>, Error>>;
+/// The rows that the server read, and for which question; `None` where it did not (a page that the browser itself went to).
+type First = Option<(u64, Result<Page<Value>, Error>)>;
 
 /// A hook's hold on a live query that may change, and what it shows meanwhile.
 pub(crate) struct LiveView<T: RowType> {
@@ -439,7 +483,7 @@ pub(crate) struct LiveView<T: RowType> {
     /// On the server: what has to have been read before anything is shown.
     first: StoredValue<Option<ArcResource<First>>>,
     shown: RwSignal<Arc<View<T>>>,
-    /// Of a query that was asked for since; it is shown when its rows are there.
+    /// What is to be shown instead, once it has something to show: the query has changed.
     coming: RwSignal<Option<Arc<View<T>>>>,
     held: StoredValue<Option<Held>>,
     paused: RwSignal<bool>,
@@ -481,7 +525,7 @@ fn server_rows<T: RowType>(
                     Err(error) => Err(error),
                 };
                 view.load(&target.spec.config.key_field, result.clone());
-                Some(result)
+                Some((target.mark(), result))
             }
         },
         true,
@@ -489,7 +533,7 @@ fn server_rows<T: RowType>(
     // Not `resource.get()`, which is for views: a hook's body is no place that could wait for it.
     let data: &ArcAsyncDerived<First> = &resource;
     let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
-    if let (Some(first), Some(target)) = (&found, target) {
+    if let (Some((_, first)), Some(target)) = (&found, target) {
         view.load(&target.spec.config.key_field, first.clone());
     }
     (Some(resource), found)
@@ -528,7 +572,9 @@ impl<T: RowType> LiveView<T> {
             asked: StoredValue::new(now),
         };
         if let Mode::Live(client) = &core.mode {
-            this.follow(client.clone(), target, initial.and_then(Result::ok));
+            let rows = initial.zip(now.ok()).filter(|((mark, _), target)| *mark == target.mark());
+            let rows = rows.and_then(|((_, rows), target)| Some((target.name, rows.ok()?)));
+            this.follow(client.clone(), target, rows);
         }
         this
     }
@@ -538,16 +584,19 @@ impl<T: RowType> LiveView<T> {
         self,
         client: Client,
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
-        initial: Option<Page<Value>>,
+        initial: Option<(String, Page<Value>)>,
     ) {
         let coming = self.coming;
-        let first = StoredValue::new(Some((self.shown.get_untracked(), initial)));
+        // The share of what is shown while something else is awaited: what stays on the page stays true meanwhile.
+        let leaving: StoredValue<Option<Held>> = StoredValue::new(None);
+        let first = StoredValue::new(initial.map(|(name, rows)| (name, (self.shown.get_untracked(), Some(rows)))));
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
             if self.paused.get() {
                 if held_name.flatten().is_some() {
                     coming.set(None);
                     self.shown.set(Arc::new(self.shown.get_untracked().frozen()));
                     self.held.set_value(None);
+                    leaving.set_value(None);
                 }
                 return None;
             }
@@ -559,6 +608,7 @@ impl<T: RowType> LiveView<T> {
                     coming.set(None);
                     self.shown.set(Arc::new(View::unusable(error)));
                     self.held.set_value(None);
+                    leaving.set_value(None);
                     return None;
                 }
             };
@@ -568,27 +618,33 @@ impl<T: RowType> LiveView<T> {
             if let Some(store) = &target.persist {
                 client.keep(store, self.core.try_get_value().and_then(|core| core.identity.who()));
             }
-            // The first query may start from the rows that are on the screen already.
-            let first = first.try_update_value(Option::take).flatten().filter(|(_, rows)| rows.is_some());
+            // The first query may start from the rows that are on the screen already, if they are its own.
+            let first = first.try_update_value(Option::take).flatten();
+            let first = first.and_then(|(name, first)| (name == target.name).then_some(first));
             let (held, view) = target.hold(&client, first);
-            // The old share goes only now, so that a query that stays the same does not end in between.
-            self.held.set_value(Some(held));
             let shown = self.shown.get_untracked();
             let is_new = !Arc::ptr_eq(&view, &shown);
             if is_new {
                 view.adopt(&shown);
             }
+            // The old shares go only now, so that a query that stays the same does not end in between.
+            let old = self.held.try_update_value(|slot| slot.replace(held)).flatten();
+            leaving.update_value(|leaving| *leaving = is_new.then(|| leaving.take().or(old)).flatten());
             coming.set(is_new.then_some(view));
             Some(target.name)
         });
-        // The old rows stay until the new ones are there, or are known not to come.
+        // The old rows stay until the new ones are there. Whoever shows none yet has nothing to keep, and a refusal ends what
+        // nobody keeps true any more: it may be another visitor's.
         Effect::new_isomorphic(move |_| {
-            if let Some(view) = coming.get() {
-                let settled = view.status.get() != LiveStatus::Loading;
-                if settled || untrack(|| self.shown.read().status.get() == LiveStatus::Loading) {
-                    self.shown.set(view);
-                    coming.set(None);
-                }
+            let Some(view) = coming.get() else { return };
+            let is_refused = view.status.get() == LiveStatus::Refused;
+            if view.is_settled()
+                || untrack(|| self.shown.read().status.get() == LiveStatus::Loading)
+                || (is_refused && leaving.with_value(Option::is_none))
+            {
+                self.shown.set(view);
+                coming.set(None);
+                leaving.set_value(None);
             }
         });
     }
@@ -671,14 +727,31 @@ impl<T: RowType> LiveView<T> {
         Signal::derive(move || self.coming.try_with(Option::is_some).unwrap_or_default())
     }
 
+    /// What is wrong with the rows that are awaited, and what the rows on the page are meanwhile.
+    fn trouble(self) -> Option<(LiveStatus, Error)> {
+        let coming = self.coming.try_get().flatten()?;
+        let error = coming.error.get()?;
+        match coming.status.get() {
+            // There are rows: those of the query before.
+            LiveStatus::Loading => Some((LiveStatus::Stale, error)),
+            status => Some((status, error)),
+        }
+    }
+
     pub(crate) fn status(self) -> Signal<LiveStatus> {
-        Signal::derive(move || self.shown().map(|view| view.status.get()).unwrap_or_default())
+        Signal::derive(move || match self.trouble() {
+            Some((status, _)) => status,
+            None => self.shown().map(|view| view.status.get()).unwrap_or_default(),
+        })
     }
 
     pub(crate) fn error(self) -> Signal<Option<Error>> {
         Signal::derive(move || {
             self.await_first();
-            self.shown()?.error()
+            match self.trouble() {
+                Some((_, error)) => Some(error),
+                None => self.shown()?.error(),
+            }
         })
     }
 

@@ -34,6 +34,16 @@ use crate::{
 ///
 /// let options = NativeOptions::new("https://cms.example").token("a static token");
 /// assert!(!format!("{options:?}").contains("static token"));
+///
+/// // As somebody who logged in, through the proxy of a page's server.
+/// use leptos_directus::connection::ConnectionConfig;
+/// use std::time::Duration;
+///
+/// let as_visitor = NativeOptions::new("https://news.example/directus")
+///     .ws_url("wss://news.example/directus-ws")
+///     .session("directus_session_token", "their cookie")
+///     .connection(ConnectionConfig { ping_after: Duration::from_secs(30), ..ConnectionConfig::default() })
+///     .linger(Duration::from_secs(1));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -88,6 +98,21 @@ impl NativeOptions {
 
 impl Directus {
     /// A connection on tokio, without a browser: hooks below [`provide`](Self::provide) are live, as they are in one.
+    ///
+    /// # Example
+    /// ```no_run
+    /// use leptos::prelude::*;
+    /// use leptos_directus::{Directus, NativeOptions, Query, use_realtime_collection};
+    /// use serde_json::Value;
+    ///
+    /// # async fn example() {
+    /// let owner = Owner::new();
+    /// owner.set();
+    /// Directus::native(NativeOptions::new("http://127.0.0.1:8055")).provide();
+    /// let posts = use_realtime_collection::<Value>("posts", Query::new());
+    /// let rows = posts.items();
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// When the first subscription or read is made outside a tokio runtime.
@@ -251,6 +276,24 @@ impl Board {
 }
 
 /// The stream of [`Directus::watch`]; dropping it ends the query after the linger.
+///
+/// # Example
+/// ```no_run
+/// use futures::StreamExt;
+/// use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, ReadCounts, Snapshot};
+///
+/// # async fn example() {
+/// let directus = Directus::native(NativeOptions::new("http://127.0.0.1:8055"));
+/// let mut posts: LiveRows = directus.watch("posts", Query::new(), Default::default());
+/// while posts.snapshot().status != LiveStatus::Live {
+///     posts.next().await;
+/// }
+/// posts.refetch();
+/// let Snapshot { rows, error, .. } = posts.snapshot();
+/// let ReadCounts { windows, keys } = posts.reads();
+/// println!("{} rows, {error:?}, {windows} reads of all and {keys} of some", rows.len());
+/// # }
+/// ```
 #[must_use]
 pub struct LiveRows {
     held: Option<Held>,

@@ -308,6 +308,24 @@ impl<T: DeserializeOwned> Stream for Subscription<T> {
 
 /// A subscription on its way; ends with Directus's acknowledgement. Made by
 /// [`Directus::subscribe`](crate::Directus::subscribe).
+///
+/// # Example
+/// Begun in the component, so that it ends with it, and awaited elsewhere:
+/// ```
+/// use leptos_directus::{Directus, Error, SubscribeOptions, Subscribing, Subscription};
+/// use serde_json::Value;
+///
+/// fn begin(directus: Directus) -> (Subscribing<Value>, Subscribing<Value>) {
+///     let begin = |collection| directus.subscribe(collection, SubscribeOptions::new());
+///     (begin("posts"), begin("comments"))
+/// }
+///
+/// async fn both(
+///     (posts, comments): (Subscribing<Value>, Subscribing<Value>),
+/// ) -> Result<(Subscription<Value>, Subscription<Value>), Error> {
+///     Ok((posts.await?, comments.await?))
+/// }
+/// ```
 #[must_use]
 pub struct Subscribing<T> {
     subscription: Option<Result<Subscription<T>, Error>>,

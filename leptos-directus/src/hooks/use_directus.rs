@@ -27,7 +27,7 @@ use crate::{
 /// use leptos_directus::DirectusOptions;
 /// use std::time::Duration;
 ///
-/// let options = DirectusOptions::default().rest_path("/cms").linger(Duration::from_secs(30));
+/// let options = DirectusOptions::default().rest_path("/cms").ws_path("/cms-ws").linger(Duration::from_secs(30));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -198,6 +198,37 @@ pub fn use_directus() -> Directus {
 }
 
 /// A handle to the page's connection; `Copy`, so that it goes into every closure. Made by [`use_directus`].
+///
+/// # Example
+/// ```
+/// use leptos::{prelude::*, task::spawn_local};
+/// use leptos_directus::{Directus, Query, use_directus};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn Connection() -> impl IntoView {
+///     let directus: Directus = use_directus();
+///     let toggle = move |_| if directus.connected().get() { directus.disconnect() } else { directus.connect() };
+///     let count = RwSignal::new(None);
+///     let look = move |_| {
+///         // `Copy`: the handle goes into the task, too.
+///         spawn_local(async move { count.set(directus.items::<Value>("posts").read(Query::new()).await.ok().map(|p| p.len())) });
+///     };
+///     view! {
+///         <p role="status">{move || directus.status().get().as_str()}</p>
+///         <button on:click=toggle>"Connect or disconnect"</button>
+///         <button on:click=move |_| directus.retry_now()>"Try now"</button>
+///         <button on:click=move |_| directus.unsubscribe_all()>"End all streams"</button>
+///         <button on:click=look>"Count"</button>
+///         <p>{count}</p>
+///     }
+/// }
+///
+/// /// In a test, when everything is unmounted.
+/// async fn nothing_is_left(directus: Directus) -> bool {
+///     directus.counts().await == Default::default()
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Directus {
     core: StoredValue<Arc<Core>>,

@@ -17,6 +17,13 @@ use crate::{
 };
 
 /// The visitor, as Directus knows them.
+///
+/// ```
+/// use leptos_directus::User;
+///
+/// let user = User { id: "1".to_owned(), first_name: Some("Ada".to_owned()), last_name: None, email: None };
+/// assert_eq!(user.display_name(), "Ada");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The key in `directus_users`.
@@ -123,6 +130,34 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
 }
 
 /// The visitor's login. `Copy`.
+///
+/// # Example
+/// ```
+/// use leptos::{prelude::*, task::spawn_local};
+/// use leptos_directus::{UseDirectusAuthReturn, use_directus_auth};
+///
+/// #[component]
+/// fn LogIn(email: RwSignal<String>, password: RwSignal<String>) -> impl IntoView {
+///     let auth: UseDirectusAuthReturn = use_directus_auth();
+///     let problem = RwSignal::new(String::new());
+///     let log_in = move |_| {
+///         spawn_local(async move {
+///             problem.set(match auth.login(email.get_untracked(), password.get_untracked()).await {
+///                 Ok(_) => String::new(),
+///                 Err(error) if error.is_unauthorized() => "That is not the password.".to_owned(),
+///                 Err(error) => error.to_string(),
+///             });
+///         });
+///     };
+///     let log_out = move |_| spawn_local(async move { _ = auth.logout().await });
+///     view! {
+///         <Suspense><p>{move || auth.user().get().map(|user| user.display_name())}</p></Suspense>
+///         <button disabled=auth.pending() on:click=log_in>"Log in"</button>
+///         <button disabled=auth.pending() on:click=log_out>"Log out"</button>
+///         <p role="alert">{problem}</p>
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct UseDirectusAuthReturn {
     directus: Directus,

@@ -67,6 +67,29 @@ pub fn use_realtime_collection<T: RowType>(
 }
 
 /// [`use_realtime_collection`] with options.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Query, UseRealtimeCollectionOptions, use_realtime_collection_with_options};
+/// use serde_json::Value;
+/// use std::time::Duration;
+///
+/// #[component]
+/// fn Stock() -> impl IntoView {
+///     let options = UseRealtimeCollectionOptions::default()
+///         .key_field("sku")
+///         .watch(["suppliers"])
+///         .revalidate_every(Duration::from_secs(60))
+///         .poll_every(Duration::from_secs(10))
+///         .immediate(false);
+///     let stock = use_realtime_collection_with_options::<Value>("stock", Query::new().sort("sku"), options);
+///     view! {
+///         <button on:click=move |_| stock.connect()>"Follow"</button>
+///         <Suspense><p>{move || stock.items().get().len()}</p></Suspense>
+///     }
+/// }
+/// ```
 pub fn use_realtime_collection_with_options<T: RowType>(
     collection: impl Into<String>,
     query: impl IntoQuery,
@@ -171,6 +194,41 @@ impl UseRealtimeCollectionOptions {
 }
 
 /// A live list. `Copy`; signals can be asked for as often as one likes.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Query, UseRealtimeCollectionReturn, use_realtime_collection};
+/// use serde_json::Value;
+///
+/// /// Whatever the list, as one line.
+/// #[component]
+/// fn Summary(list: UseRealtimeCollectionReturn<Value>) -> impl IntoView {
+///     let pause = move |_| if list.connected().get() { list.disconnect() } else { list.connect() };
+///     let total = move || Some(list.meta().get()?["filter_count"].to_string());
+///     view! {
+///         <p role="status">{move || list.status().get().as_str()} " " {move || list.error().get().map(|e| e.to_string())}</p>
+///         <Suspense>
+///             <p>
+///                 {move || if list.is_loading().get() { "…".to_owned() } else { list.items().get().len().to_string() }}
+///                 " of " {total}
+///             </p>
+///         </Suspense>
+///         <button on:click=pause>{move || if list.connected().get() { "Pause" } else { "Go on" }}</button>
+///         <button on:click=move |_| list.refetch()>"Read again"</button>
+///     }
+/// }
+///
+/// #[component]
+/// fn Posts() -> impl IntoView {
+///     let posts = use_realtime_collection::<Value>("posts", Query::new().limit(20).meta("filter_count"));
+///     let first = move || posts.keys().get().first().cloned().and_then(|key| posts.item(key).get());
+///     view! {
+///         <Suspense><h2>{move || first().map(|post| post["title"].to_string())}</h2></Suspense>
+///         <Summary list=posts />
+///     }
+/// }
+/// ```
 pub struct UseRealtimeCollectionReturn<T: RowType> {
     view: LiveView<T>,
 }

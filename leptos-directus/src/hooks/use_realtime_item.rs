@@ -91,6 +91,20 @@ pub fn use_realtime_item<T: RowType>(collection: impl Into<String>, key: impl In
 }
 
 /// [`use_realtime_item`] with options.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{UseRealtimeCollectionOptions, use_realtime_item_with_options};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn Country(code: String) -> impl IntoView {
+///     let options = UseRealtimeCollectionOptions::default().key_field("code");
+///     let country = use_realtime_item_with_options::<Value>("countries", code, options);
+///     view! { <Suspense><p>{move || country.item().get().map(|country| country["name"].to_string())}</p></Suspense> }
+/// }
+/// ```
 pub fn use_realtime_item_with_options<T: RowType>(
     collection: impl Into<String>,
     key: impl IntoKey,
@@ -131,6 +145,22 @@ pub fn use_realtime_singleton<T: RowType>(collection: impl Into<String>) -> UseR
 }
 
 /// [`use_realtime_singleton`] with options.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{UseRealtimeCollectionOptions, use_realtime_singleton_with_options};
+/// use serde_json::Value;
+/// use std::time::Duration;
+///
+/// #[component]
+/// fn Rates() -> impl IntoView {
+///     // A script writes them past Directus, and nobody announces it.
+///     let options = UseRealtimeCollectionOptions::default().revalidate_every(Duration::from_secs(60));
+///     let rates = use_realtime_singleton_with_options::<Value>("rates", options);
+///     view! { <Suspense><p>{move || rates.item().get().map(|rates| rates["usd"].to_string())}</p></Suspense> }
+/// }
+/// ```
 pub fn use_realtime_singleton_with_options<T: RowType>(
     collection: impl Into<String>,
     options: UseRealtimeCollectionOptions,
@@ -142,6 +172,32 @@ pub fn use_realtime_singleton_with_options<T: RowType>(
 }
 
 /// A live row. `Copy`; signals can be asked for as often as one likes.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{UseRealtimeItemReturn, use_realtime_item};
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn Story(id: i64) -> impl IntoView {
+///     let story: UseRealtimeItemReturn<Value> = use_realtime_item("posts", id);
+///     let title = move || match story.item().get() {
+///         Some(story) => story["title"].to_string(),
+///         None if story.is_loading().get() => "…".to_owned(),
+///         None => "There is no such story".to_owned(),
+///     };
+///     let pause = move |_| if story.connected().get() { story.disconnect() } else { story.connect() };
+///     view! {
+///         <Suspense><h1>{title}</h1></Suspense>
+///         <p role="status">
+///             {move || story.status().get().as_str()} " " {move || story.error().get().map(|error| error.to_string())}
+///         </p>
+///         <button on:click=pause>"Pause or go on"</button>
+///         <button on:click=move |_| story.refetch()>"Read again"</button>
+///     }
+/// }
+/// ```
 pub struct UseRealtimeItemReturn<T: RowType> {
     view: LiveView<T>,
 }

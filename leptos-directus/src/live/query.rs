@@ -21,6 +21,14 @@ use crate::{
 const TIMED_EVERY: Duration = Duration::from_secs(60);
 
 /// What a live query goes by.
+///
+/// ```
+/// use leptos_directus::live::LiveConfig;
+/// use std::time::Duration;
+///
+/// let config = LiveConfig { key_field: "code".to_owned(), ..LiveConfig::default() };
+/// assert_eq!(config.poll_every, Duration::from_secs(30));
+/// ```
 #[derive(Clone, Debug)]
 pub struct LiveConfig {
     /// The field that holds the key: `id`.
@@ -86,6 +94,29 @@ pub enum Feed {
 }
 
 /// How true the rows on the screen are.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{LiveStatus, UseRealtimeCollectionReturn};
+/// use serde_json::Value;
+///
+/// fn words(status: LiveStatus) -> &'static str {
+///     match status {
+///         LiveStatus::Live => "up to date",
+///         LiveStatus::Stale | LiveStatus::Polling => "a moment behind",
+///         LiveStatus::Refused => "not for you",
+///         // `loading`, `paused`, and what may be added.
+///         other => other.as_str(),
+///     }
+/// }
+///
+/// #[component]
+/// fn Freshness(posts: UseRealtimeCollectionReturn<Value>) -> impl IntoView {
+///     view! { <p role="status">{move || words(posts.status().get())}</p> }
+/// }
+/// # assert_eq!(words(LiveStatus::Paused), "paused");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LiveStatus {
@@ -100,7 +131,8 @@ pub enum LiveStatus {
     Polling,
     /// This query was paused by the app; its rows stay as they are.
     Paused,
-    /// Directus refuses these rows to this visitor (401, 403): they have left the page; `error` says why.
+    /// Directus refuses these rows to this visitor (401, 403): they have left the page; `error` says why. Where the query has
+    /// just changed, the rows of the query before are still there.
     Refused,
 }
 
@@ -142,6 +174,50 @@ struct Flight {
 }
 
 /// One live query.
+///
+/// # Example
+/// Rows from the HTML, the read that makes good what changed since, and one after a hint:
+/// ```
+/// use leptos_directus::{
+///     Page,
+///     live::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId, ReadScope},
+/// };
+/// use serde_json::json;
+///
+/// let page = |title: &str| Page { items: vec![json!({ "id": 1, "title": title })], meta: None };
+/// let mut query = LiveQuery::new(LiveConfig::default(), Some(page("old")), 0);
+/// let read = |query: &mut LiveQuery| -> Option<ReadId> {
+///     let reads = |output| match output {
+///         Output::Read(read, ReadScope::Window) => Some(read),
+///         _ => None,
+///     };
+///     std::iter::from_fn(|| query.next_output()).find_map(reads)
+/// };
+/// assert_eq!(query.status(), LiveStatus::Stale);
+/// assert_eq!(read(&mut query), None, "nothing is read before everything is announced");
+///
+/// query.feed(10, Feed::Up);
+/// let first = read(&mut query).unwrap();
+/// query.hint(11, &[1.into()]);
+/// assert_eq!(read(&mut query), None, "one read on its way at most");
+/// query.reply(12, first, Ok(page("new")));
+/// let second = read(&mut query).expect("it was sent before the hint");
+/// query.reply(13, second, Ok(page("newer")));
+/// assert_eq!(query.status(), LiveStatus::Live);
+/// assert_eq!(query.window().get(&1.into()).unwrap()["title"], "newer");
+///
+/// query.refetch(20);
+/// assert!(read(&mut query).is_some());
+/// // The visitor is another one: what was on its way is not for them.
+/// query.change_identity(21);
+/// assert!(read(&mut query).is_some());
+/// query.invalidate(22);
+/// query.unfed(23);
+/// query.feed(24, Feed::Down);
+/// if let Some(at) = query.deadline() {
+///     query.tick(at);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct LiveQuery {
     config: LiveConfig,

@@ -69,6 +69,8 @@ impl WindowShape {
     /// // Directus's own order is known to Directus only, and other rows of the collection may show in these.
     /// assert!(!shape(Query::new()).reads_keys());
     /// assert!(!shape(Query::new().sort("title").fields(["title", "parent.title"])).reads_keys());
+    /// let recent = leptos_directus::Filter::field("date_created").gte("$NOW(-1 hour)");
+    /// assert!(shape(Query::new().filter(recent)).moves_with_time());
     /// ```
     #[must_use]
     pub fn of(query: &Query, key_field: &str) -> Self {

@@ -7,6 +7,25 @@ use serde_json::Value;
 use crate::protocol::Key;
 
 /// The rows of a query, in REST's order, each under its key.
+///
+/// # Example
+/// ```
+/// use leptos_directus::{Key, live::{RowChanges, Window}};
+/// use serde_json::json;
+///
+/// let mut window = Window::default();
+/// window.replace("id", vec![json!({ "id": 1, "title": "one" }), json!({ "id": 2, "title": "two" })]);
+/// // A newer read: the first row has left, the second has changed, a third has come.
+/// let changes: RowChanges =
+///     window.replace("id", vec![json!({ "id": 2, "title": "TWO" }), json!({ "id": 3, "title": "three" })]);
+/// assert!(changes.reorders() && !changes.is_empty());
+/// assert_eq!(changes.removed, [Key::from(1)]);
+/// assert_eq!(changes.changed.len(), 2);
+/// assert_eq!((window.len(), window.keys()), (2, &[Key::from(2), Key::from(3)][..]));
+/// assert_eq!(window.get(&2.into()).unwrap()["title"], "TWO");
+/// assert!(window.rows().all(|(key, row)| Key::from_value(&row["id"]).as_ref() == Some(key)));
+/// assert!(!window.is_empty());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     order: Vec<Key>,

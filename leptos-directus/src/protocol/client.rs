@@ -22,6 +22,21 @@ use super::{Query, Secret, StringOrNumber};
 /// );
 /// ```
 ///
+/// The ones that are written most often have a short form:
+///
+/// ```
+/// # use leptos_directus::protocol::{ClientMessage, EventKind, Query};
+/// let front = Query::new().fields(["id"]);
+/// let texts = [
+///     ClientMessage::auth("a static token"),
+///     ClientMessage::subscribe("posts", Some(EventKind::Update), &front, "front"),
+///     ClientMessage::read("posts", &front, "once"),
+///     ClientMessage::unsubscribe("front"),
+/// ]
+/// .map(|message| serde_json::to_value(message).unwrap()["type"].clone());
+/// assert_eq!(texts, ["auth", "subscribe", "items", "unsubscribe"]);
+/// ```
+///
 /// Deserializing one (proxies and simulated servers do) takes what Directus takes and is silent about members that
 /// Directus ignores; those are not kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -284,6 +299,14 @@ impl<'de> Deserialize<'de> for ClientMessage {
 }
 
 /// What an `auth` frame logs in with. `Debug` shows the kind only.
+///
+/// ```
+/// # use leptos_directus::protocol::{AuthCredentials, ClientMessage};
+/// let credentials = AuthCredentials::RefreshToken("a refresh token".into());
+/// assert_eq!(format!("{credentials:?}"), "RefreshToken(…)");
+/// let message = ClientMessage::Auth { credentials, uid: None };
+/// assert_eq!(serde_json::to_string(&message).unwrap(), r#"{"type":"auth","refresh_token":"a refresh token"}"#);
+/// ```
 #[derive(Clone, PartialEq)]
 pub enum AuthCredentials {
     /// A user's e-mail address and password.
@@ -328,6 +351,11 @@ impl fmt::Debug for AuthCredentials {
 }
 
 /// What happened to rows.
+///
+/// ```
+/// # use leptos_directus::protocol::EventKind;
+/// assert_eq!(EventKind::ALL.map(EventKind::as_str), ["create", "update", "delete"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventKind {
@@ -364,6 +392,12 @@ impl fmt::Display for EventKind {
 }
 
 /// What an `items` frame does.
+///
+/// ```
+/// # use leptos_directus::protocol::{ClientMessage, ItemsAction, Query};
+/// let ClientMessage::Items { action, .. } = ClientMessage::read("posts", &Query::new(), 1) else { unreachable!() };
+/// assert_eq!((action, action.as_str()), (ItemsAction::Read, "read"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ItemsAction {
     /// Makes one item or several.

@@ -14,6 +14,7 @@ macro_rules! error_codes {
         /// assert_eq!(ErrorCode::from("FORBIDDEN"), ErrorCode::Forbidden);
         /// assert_eq!(ErrorCode::TokenExpired.as_str(), "TOKEN_EXPIRED");
         /// assert_eq!(ErrorCode::from("MY_EXTENSION").to_string(), "MY_EXTENSION");
+        /// assert!(ErrorCode::KNOWN.contains(&ErrorCode::Forbidden));
         /// ```
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]

@@ -25,6 +25,16 @@ use super::query::function_and_argument;
 /// );
 /// ```
 ///
+/// Either of two, none of the related rows, and what Directus has and this crate has not:
+///
+/// ```
+/// # use leptos_directus::protocol::Filter;
+/// # use serde_json::json;
+/// let urgent = Filter::field("priority").gte(3).or(Filter::none("replies", Filter::field("id").nnull()));
+/// let all = urgent.and(Filter::raw(json!({ "place": { "_near": "Bonn" } })));
+/// assert!(!all.is_empty() && Filter::default().is_empty());
+/// ```
+///
 /// The default filter is empty: every row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -235,6 +245,15 @@ fn segments(path: &str) -> Vec<String> {
 
 /// A field that waits for its operator: [`Filter::field`].
 ///
+/// ```
+/// # use leptos_directus::protocol::{FieldFilter, Filter};
+/// # use serde_json::json;
+/// let views: FieldFilter = Filter::field("views");
+/// assert_eq!(views.between(1, 9).to_json(), json!({ "views": { "_between": [1, 9] } }));
+/// assert_eq!(Filter::field("views").nbetween(1, 9).to_json(), json!({ "views": { "_nbetween": [1, 9] } }));
+/// assert_eq!(Filter::field("place").operator("_near", "Bonn").to_json(), json!({ "place": { "_near": "Bonn" } }));
+/// ```
+///
 /// The operators are those of 12.4.1. What surprises there (measured, the same by `GET`, `SEARCH` and WebSocket):
 ///
 /// - The texts `"true"`, `"false"`, `"null"` and `"NULL"` as values become true, false and null.
@@ -375,6 +394,18 @@ impl FieldFilter {
 /// # use leptos_directus::protocol::{Filter, Variable};
 /// let mine = Filter::field("author.user").eq(Variable::current_user());
 /// assert_eq!(mine.to_json().to_string(), r#"{"author":{"user":{"_eq":"$CURRENT_USER"}}}"#);
+///
+/// let texts = [
+///     Variable::now(),
+///     Variable::current_user_field("avatar.id"),
+///     Variable::current_role(),
+///     Variable::current_roles(),
+///     Variable::current_policies(),
+/// ];
+/// assert_eq!(
+///     texts.each_ref().map(Variable::as_str),
+///     ["$NOW", "$CURRENT_USER.avatar.id", "$CURRENT_ROLE", "$CURRENT_ROLES", "$CURRENT_POLICIES"],
+/// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Variable(String);

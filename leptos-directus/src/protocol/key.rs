@@ -14,6 +14,7 @@ use serde_json::Value;
 ///
 /// assert_eq!(Key::from_value(&json!(7)), Key::from_value(&json!("7")));
 /// assert_eq!(Key::from(7), Key::from("7"));
+/// assert_eq!(Key::from(7).as_str(), "7");
 /// assert_eq!(Key::from_value(&json!(null)), None);
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

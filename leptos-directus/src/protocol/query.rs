@@ -24,6 +24,30 @@ use super::Filter;
 /// assert_eq!(Query::from_json(&query.to_json().to_string()), Ok(query));
 /// ```
 ///
+/// Whatever Directus's queries can say:
+///
+/// ```
+/// # use leptos_directus::protocol::{Filter, Query, QueryError};
+/// let page = Query::new()
+///     .fields(["id", "latest.text"])
+///     .alias("latest", "comments")
+///     .search("rust")
+///     .and_filter(Filter::field("status").eq("published"))
+///     .limit(20)
+///     .page(2)
+///     .meta("filter_count")
+///     .backlink(false)
+///     .version("draft");
+/// assert_eq!(Query::from_value(page.to_json()), Ok(page.clone()));
+/// assert!(page.fits_url() && page.to_params().iter().any(|(name, value)| name == "page" && value == "2"));
+/// // Longer ones go into the body of a `SEARCH`.
+/// assert_eq!(page.to_search_body()["query"], page.to_json());
+///
+/// let per_author = Query::new().aggregate("count", "*").group_by(["author"]).offset(10);
+/// assert!(per_author.is_aggregate());
+/// assert!(matches!(Query::from_json(r#"{"fitler": {}}"#), Err(QueryError::UnknownMember { .. })));
+/// ```
+///
 /// The fields are open to look at; setting goes by the methods of the same names.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -522,6 +546,12 @@ pub(super) fn function_and_argument(path: &str) -> Option<(&str, &str)> {
 /// One name or several: what [`Query::fields`], [`Query::sort`] and others take.
 ///
 /// There for `&str`, `String`, arrays, slices and `Vec`s of them. A text may hold several names with commas between.
+///
+/// ```
+/// # use leptos_directus::protocol::FieldNames;
+/// assert_eq!("title, author.name".into_names(), ["title", "author.name"]);
+/// assert_eq!(["title", "author.name"].into_names(), ["title", "author.name"]);
+/// ```
 pub trait FieldNames {
     /// The names, one by one, trimmed, without empty ones.
     fn into_names(self) -> Vec<String>;

@@ -42,6 +42,7 @@ impl ErrorBody {
     /// let error = &ErrorBody::parse(body).unwrap().errors[0];
     /// assert_eq!(error.code, ErrorCode::InvalidQuery);
     /// assert_eq!(error.reason(), Some("\"limit\" …"));
+    /// assert_eq!((error.field(), error.collection()), (None, None));
     /// assert_eq!(ErrorBody::parse("<html>502</html>"), None);
     /// ```
     pub fn parse(body: &str) -> Option<Self> {
@@ -50,6 +51,16 @@ impl ErrorBody {
 }
 
 /// One error of a refusal.
+///
+/// ```
+/// # use leptos_directus::protocol::{ErrorCode, RestError};
+/// let error: RestError = serde_json::from_str(
+///     r#"{"message":"Taken.","extensions":{"code":"RECORD_NOT_UNIQUE","collection":"posts","field":"slug"}}"#,
+/// )
+/// .unwrap();
+/// assert_eq!(error.code, ErrorCode::RecordNotUnique);
+/// assert_eq!((error.collection(), error.field()), (Some("posts"), Some("slug")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "WireError", into = "WireError")]
 pub struct RestError {

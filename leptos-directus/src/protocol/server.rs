@@ -51,6 +51,12 @@ pub enum ServerMessage {
 }
 
 /// What a [`SubscriptionFrame`] says.
+///
+/// ```
+/// # use leptos_directus::protocol::{EventKind, SubscriptionEvent};
+/// assert_eq!(SubscriptionEvent::from(EventKind::Update), SubscriptionEvent::Update);
+/// assert_eq!(SubscriptionEvent::Init.as_str(), "init");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubscriptionEvent {
     /// The subscription is there.
@@ -97,6 +103,16 @@ impl From<EventKind> for SubscriptionEvent {
 }
 
 /// An acknowledgement or an event of a subscription.
+///
+/// ```
+/// # use leptos_directus::protocol::{ServerMessage, SubscriptionFrame};
+/// # use serde_json::json;
+/// let text = r#"{"type":"subscription","event":"create","data":[{"id":7}],"uid":"front"}"#;
+/// let ServerMessage::Subscription(frame) = serde_json::from_str(text).unwrap() else { unreachable!() };
+/// let SubscriptionFrame { uid, .. } = &frame;
+/// assert_eq!((uid.as_deref(), frame.rows()), (Some("front"), vec![json!({ "id": 7 })]));
+/// assert!(frame.keys().is_empty(), "rows carry their keys themselves");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionFrame {
     /// What it says.
@@ -135,6 +151,15 @@ impl SubscriptionFrame {
 }
 
 /// The answer to an `items` frame.
+///
+/// ```
+/// # use leptos_directus::protocol::{ItemsFrame, ServerMessage};
+/// # use serde_json::json;
+/// let text = r#"{"type":"items","data":{"id":7},"uid":"once"}"#;
+/// let ServerMessage::Items(frame) = serde_json::from_str(text).unwrap() else { unreachable!() };
+/// let frame: ItemsFrame = frame;
+/// assert_eq!(frame.into_rows(), [json!({ "id": 7 })]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ItemsFrame {
     /// An object, an array of objects, a key or an array of keys, after what was asked.
@@ -157,6 +182,15 @@ impl ItemsFrame {
 }
 
 /// A frame with `status: "error"`.
+///
+/// ```
+/// # use leptos_directus::protocol::{ErrorCode, ErrorFrame, ServerMessage};
+/// let text = r#"{"type":"subscribe","status":"error","error":{"code":"FORBIDDEN","message":"No."},"uid":"front"}"#;
+/// let ServerMessage::Error(ErrorFrame { kind, code, uid, .. }) = serde_json::from_str(text).unwrap() else {
+///     unreachable!()
+/// };
+/// assert_eq!((kind.as_str(), code, uid.as_deref()), ("subscribe", ErrorCode::Forbidden, Some("front")));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorFrame {
     /// Its `type`: `server`, `auth`, `subscribe`, `unsubscribe` or `items`.

@@ -10,6 +10,20 @@ use crate::{
 ///
 /// `leptos_directus::server::DirectusServer::provide_context` puts it into the context of each request, and
 /// [`use_directus`](crate::use_directus) finds it there, in components and in `#[server]` functions alike.
+///
+/// # Example
+/// In a server that is not axum's, for each request:
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{Secret, Visitor};
+///
+/// fn as_visitor(session: Option<&str>, user_agent: &str) {
+///     let session = session.map(|value| ("directus_session_token".to_owned(), Secret::new(value)));
+///     let visitor = Visitor::new(Default::default(), "https://cms.example", session)
+///         .described_by([("user-agent".to_owned(), user_agent.to_owned())]);
+///     provide_context(visitor);
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Visitor {
     rest: Rest,

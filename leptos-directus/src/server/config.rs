@@ -24,6 +24,19 @@ use super::{mode::Mode, origin::Origin};
 /// let cli = Cli::parse_from(["server", "--directus-url", "http://127.0.0.1:8055"]);
 /// assert!(DirectusServer::new(cli.directus).is_ok());
 /// ```
+///
+/// Without a command line:
+///
+/// ```
+/// use leptos_directus::server::{ConfigError, DirectusConfig, DirectusServer, HttpsSetting, ModeSetting};
+///
+/// let mut config = DirectusConfig::default();
+/// config.directus_mode = ModeSetting::Public;
+/// config.directus_served_over_https = HttpsSetting::Always;
+/// config.directus_url = "cms.example".to_owned();
+/// let error: ConfigError = DirectusServer::new(config).unwrap_err();
+/// assert!(error.to_string().contains("DIRECTUS_URL"));
+/// ```
 #[derive(Debug, Clone, Args)]
 #[non_exhaustive]
 pub struct DirectusConfig {

@@ -12,6 +12,15 @@ use crate::protocol::Secret;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How this server is; never a reason to stop it: it serves pages without Directus too.
+///
+/// ```
+/// use leptos_directus::server::{DirectusServer, Health};
+///
+/// async fn healthz(directus: DirectusServer) -> String {
+///     let health: Health = directus.health().await;
+///     format!("Directus is {}", if health.directus_reachable { "there" } else { "away" })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
@@ -24,6 +33,18 @@ pub struct Health {
 }
 
 /// One thing that was looked at.
+///
+/// ```
+/// use leptos_directus::server::{DirectusServer, Finding};
+///
+/// async fn doctor(directus: DirectusServer) -> bool {
+///     let findings: Vec<Finding> = directus.diagnose().await;
+///     for Finding { is_good, message, mend, .. } in &findings {
+///         println!("{} {message} {}", if *is_good { "ok" } else { "!!" }, mend.as_deref().unwrap_or_default());
+///     }
+///     findings.iter().all(|finding| finding.is_good)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {

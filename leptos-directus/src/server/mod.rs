@@ -66,6 +66,16 @@ pub use self::{
 use crate::{protocol::Secret, rest::Visitor, transport::HttpClient};
 
 /// The way to one Directus, shared by all visitors. Cloning is cheap, and clones are the same server.
+///
+/// ```
+/// use leptos_directus::server::DirectusServer;
+///
+/// /// After the server has stopped taking connections.
+/// async fn say_goodbye(directus: DirectusServer) {
+///     println!("{} sockets are open", directus.open_sockets());
+///     directus.shutdown().await;
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DirectusServer(Arc<Shared>);
 

@@ -20,6 +20,11 @@ use tokio_tungstenite::tungstenite::Message;
 use super::upstream::{Caller, OpenError, Upstream, UpstreamSocket};
 
 /// Directus's `WEBSOCKETS_REST_AUTH`.
+///
+/// ```
+/// # use leptos_directus::server::Mode;
+/// assert_eq!(Mode::Handshake.to_string(), "handshake");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
