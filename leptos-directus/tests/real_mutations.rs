@@ -147,7 +147,7 @@ async fn a_created_row_shows_at_once_and_keeps_its_identity_when_it_gets_its_key
     let row = write.row().unwrap().clone();
     assert_eq!(posts.key_of(row.clone()).get_untracked(), None);
     let created = write.await.unwrap();
-    assert_eq!(created.title.as_deref(), Some("a"));
+    assert_eq!(created.unwrap().title.as_deref(), Some("a"));
     // It was shown below, as told, and then went where it belongs: the same row all the time.
     shows("the row in its place", posts, &["a", "b"]).await;
     assert_eq!(posts.keys().get_untracked()[0], row);
@@ -298,7 +298,7 @@ async fn a_create_with_a_key_of_our_own_is_saved_once_though_its_answer_was_lost
     .await;
     assert!(!posts.pending().get_untracked().is_empty(), "nobody can know yet");
     page.link.set(Condition::Whole);
-    assert_eq!(write.await.unwrap().title.as_deref(), Some("a"));
+    assert_eq!(write.await.unwrap().unwrap().title.as_deref(), Some("a"));
     assert_eq!(page.saved().await, ["a"]);
     shows("one row", posts, &["a"]).await;
     assert_eq!(posts.keys().get_untracked(), [row]);

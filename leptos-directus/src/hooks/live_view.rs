@@ -569,7 +569,7 @@ impl<T: RowType> LiveView<T> {
             held: StoredValue::new(None),
             paused: RwSignal::new(!immediate),
             core: StoredValue::new(Arc::clone(core)),
-            asked: StoredValue::new(now),
+            asked: StoredValue::new(now.clone()),
         };
         if let Mode::Live(client) = &core.mode {
             let rows = initial.zip(now.ok()).filter(|((mark, _), target)| *mark == target.mark());

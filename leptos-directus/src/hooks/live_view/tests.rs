@@ -141,8 +141,8 @@ fn lonely() -> Core {
 }
 
 /// A list as it stands before it is connected, with one row in the HTML, of the query as it was then.
-fn from_html(core: &Core, query: RwSignal<Query>) -> LiveView<Post> {
-    let target = move || Target::new::<Post>("posts", &[], &LiveConfig::default(), query.get());
+fn from_html(core: &Arc<Core>, query: RwSignal<Query>) -> LiveView<Post> {
+    let target = move || Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), query.get());
     let read = untrack(target);
     let page = Page { items: vec![json!({ "id": 1, "title": "in the HTML" })], meta: None };
     let view = View::new(&read, LiveStatus::Paused);
@@ -154,6 +154,8 @@ fn from_html(core: &Core, query: RwSignal<Query>) -> LiveView<Post> {
         coming: RwSignal::new(None),
         held: StoredValue::new(None),
         paused: RwSignal::new(true),
+        core: StoredValue::new(Arc::clone(core)),
+        asked: StoredValue::new(Ok(read.clone())),
     };
     this.follow(core.client().unwrap().clone(), move || Ok(target()), Some((read.name, page)));
     this
@@ -174,7 +176,7 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
     let _ = any_spawner::Executor::init_tokio();
     let owner = Owner::new();
     owner.set();
-    let core = lonely();
+    let core = Arc::new(lonely());
     for (asked, is_same) in [(Query::new().sort("title"), true), (Query::new().sort("-title"), false)] {
         let query = RwSignal::new(Query::new().sort("title"));
         let posts = from_html(&core, query);
@@ -182,7 +184,7 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
         posts.connect();
         until(|| posts.held.with_value(Option::is_some)).await;
         // Whoever asks for the same question now gets what it has.
-        let target = Target::new::<Post>("posts", &[], &LiveConfig::default(), asked);
+        let target = Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), asked);
         let (_held, shared) = target.hold::<Post>(core.client().unwrap(), None);
         assert_eq!(titles(&shared), if is_same { vec!["in the HTML"] } else { Vec::new() });
         // The rows that are there stay, and are not called the new query's.
@@ -196,8 +198,8 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
 
 #[test]
 fn the_server_and_the_browser_tell_questions_apart_alike() {
-    let mark =
-        |collection: &str, query: Query| Target::new::<Post>(collection, &[], &LiveConfig::default(), query).mark();
+    let options = UseRealtimeCollectionOptions::default();
+    let mark = |collection: &str, query: Query| Target::new::<Post>(collection, &options, query).mark();
     let asked = mark("posts", Query::new().sort("title").limit(3));
     assert_eq!(asked, mark("posts", Query::new().limit(3).sort("title")));
     assert_ne!(asked, mark("pages", Query::new().sort("title").limit(3)));
