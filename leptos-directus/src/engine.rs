@@ -45,6 +45,7 @@
 //!
 //! // Somebody wants to be sure; the network comes and goes; the visitor logs in, and Directus is not there for a while.
 //! engine.refetch(8, posts);
+//! engine.touch(8, "posts", &["1".into()]);
 //! engine.wake(9, Wake::Online);
 //! engine.unreadable(10);
 //! engine.closed(11, 1, "the server went away");

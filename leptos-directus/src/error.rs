@@ -41,6 +41,8 @@ use serde::{Deserialize, Serialize};
 /// assert!(Error::timeout("reading `posts`").is_timeout());
 /// assert!(Error::decode("field `title`: missing").is_decode());
 /// assert!(Error::closed("unmounted").is_closed());
+/// assert!(Error::conflict("somebody deleted it meanwhile").is_conflict());
+/// assert!(Error::uncertain("the answer was lost").is_uncertain());
 /// assert_eq!(Error::usage("call it in `App`").message(), "call it in `App`");
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -167,3 +167,69 @@ async fn what_waits_is_kept_and_goes_from_page_to_page_one_at_a_time() {
     second_owner.cleanup();
     js_sys::eval("window.fetch = window.realFetch; localStorage.clear()").unwrap();
 }
+
+/// Waits until the page is told to wait for more than two seconds, which comes with the tries that fail; the number of tries.
+async fn long_wait(directus: Directus) -> u32 {
+    let mut tries = 0;
+    until(async || match directus.status().get_untracked() {
+        ConnectionStatus::Reconnecting { attempt, retry_in, .. } if retry_in > Duration::from_secs(2) => {
+            tries = attempt;
+            true
+        }
+        _ => false,
+    })
+    .await;
+    tries
+}
+
+/// Waits for a try that comes long before its time: they are counted from one again.
+async fn tries_at_once(directus: Directus, tries: u32) {
+    let left = directus.retry_in().unwrap();
+    let begun = js_sys::Date::now();
+    until(async || match directus.status().get_untracked() {
+        ConnectionStatus::Connecting { .. } => true,
+        ConnectionStatus::Reconnecting { attempt, .. } => attempt < tries,
+        _ => false,
+    })
+    .await;
+    let passed = Duration::from_millis((js_sys::Date::now() - begun) as u64);
+    assert!(passed < left / 2, "{passed:?} of {left:?} passed");
+}
+
+#[wasm_bindgen_test]
+async fn the_browser_s_word_that_it_is_online_again_makes_a_try_at_once() {
+    let (_owner, directus) = page();
+    directus.connect();
+    let tries = long_wait(directus).await;
+    js_sys::eval("window.dispatchEvent(new Event('online'))").unwrap();
+    tries_at_once(directus, tries).await;
+}
+
+/// The page is out of sight while this lives, as far as its scripts can tell.
+struct Hidden;
+
+impl Hidden {
+    fn begin() -> Self {
+        js_sys::eval(
+            "Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true }); \
+             document.dispatchEvent(new Event('visibilitychange'))",
+        )
+        .unwrap();
+        Self
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = js_sys::eval("delete document.visibilityState; document.dispatchEvent(new Event('visibilitychange'))");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_page_that_is_seen_again_makes_a_try_at_once() {
+    let (_owner, directus) = page();
+    directus.connect();
+    let tries = long_wait(directus).await;
+    drop(Hidden::begin());
+    tries_at_once(directus, tries).await;
+}

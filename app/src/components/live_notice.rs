@@ -14,7 +14,7 @@ pub fn LiveNotice(
     let notice = move || {
         let next = match status.get() {
             LiveStatus::Refused => {
-                Some(("notice notice--bad", "These rows are not for you to see with the login you have."))
+                Some(("notice notice--bad", "What is asked for is not for you to see with the login you have."))
             }
             LiveStatus::Polling => Some((
                 "notice",

@@ -3,7 +3,6 @@
 use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -446,9 +445,11 @@ impl Target {
 
     /// What the server and the browser, two different builds, tell questions apart by.
     fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (&self.spec.collection, self.query.canonical()).hash(&mut hasher);
-        hasher.finish()
+        // FNV-1a: it is the same in every build, which `Hash` does not promise.
+        let question = format!("{}|{}", self.spec.collection, self.query.canonical());
+        question
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |mark, byte| (mark ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
     #[cfg(feature = "native")]

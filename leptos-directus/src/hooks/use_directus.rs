@@ -381,6 +381,20 @@ impl Directus {
 
     /// The writes of all live lists of this page that Directus has not done yet, in the order in which they were made.
     ///
+    /// ```
+    /// use leptos::prelude::*;
+    /// use leptos_directus::use_directus;
+    ///
+    /// #[component]
+    /// fn Unsaved() -> impl IntoView {
+    ///     let pending = use_directus().pending();
+    ///     move || match pending.read().len() {
+    ///         0 => "All is saved.".to_owned(),
+    ///         waiting => format!("{waiting} changes wait for Directus."),
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Server-side rendering
     /// Always empty: lists are written in the browser.
     #[must_use]

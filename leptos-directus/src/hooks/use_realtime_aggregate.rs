@@ -48,6 +48,24 @@ pub fn use_realtime_aggregate<T: RowType>(
 }
 
 /// [`use_realtime_aggregate`] with options.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{
+///     Query, UseRealtimeAggregateOptions, UseRealtimeCollectionOptions, use_realtime_aggregate_with_options,
+/// };
+/// use serde_json::Value;
+/// use std::time::Duration;
+///
+/// #[component]
+/// fn Total() -> impl IntoView {
+///     let list = UseRealtimeCollectionOptions::default().revalidate_every(Duration::from_secs(60));
+///     let options = UseRealtimeAggregateOptions::default().list(list);
+///     let posts = use_realtime_aggregate_with_options::<Value>("posts", Query::new().aggregate("count", "*"), options);
+///     view! { <Suspense><p>{move || posts.first().get().map(|total| total["count"].to_string())}</p></Suspense> }
+/// }
+/// ```
 pub fn use_realtime_aggregate_with_options<T: RowType>(
     collection: impl Into<String>,
     query: impl IntoQuery,
@@ -88,6 +106,29 @@ impl UseRealtimeAggregateOptions {
 }
 
 /// Live groups. `Copy`; signals can be asked for as often as one likes.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::UseRealtimeAggregateReturn;
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn Sums(sums: UseRealtimeAggregateReturn<Value>) -> impl IntoView {
+///     let pause = move |_| if sums.connected().get() { sums.disconnect() } else { sums.connect() };
+///     let age = move || sums.last_synced().get().map(|read| format!("as of {read} ms since 1970"));
+///     view! {
+///         <Show when=move || !sums.is_loading().get()>
+///             <p class:old=move || sums.is_stale().get()>{move || sums.groups().get().len()} " groups " {age}</p>
+///         </Show>
+///         <p role="status">
+///             {move || sums.status().get().as_str()} " " {move || sums.error().get().map(|error| error.to_string())}
+///         </p>
+///         <button on:click=pause>"Pause or go on"</button>
+///         <button on:click=move |_| sums.refetch()>"Read again"</button>
+///     }
+/// }
+/// ```
 pub struct UseRealtimeAggregateReturn<T: RowType> {
     view: LiveView<T>,
 }

@@ -108,6 +108,8 @@ pub fn use_realtime_collection_with_options<T: RowType>(
 /// use std::time::Duration;
 ///
 /// let options = UseRealtimeCollectionOptions::default().key_field("code").revalidate_every(Duration::from_secs(60));
+/// // For lists that are written to: keys are made here, new rows show below, what waits outlives the page.
+/// let options = options.client_keys(true).new_rows(leptos_directus::NewRows::Last).persist("drafts");
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -281,6 +283,25 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
 
     /// How many rows the query's filter finds, without its limit, kept true as the rows are. `None` unless the query asks for
     /// it by `meta("filter_count")` or `meta("*")`.
+    ///
+    /// ```
+    /// use leptos::prelude::*;
+    /// use leptos_directus::{Query, use_realtime_collection};
+    /// use serde_json::Value;
+    ///
+    /// #[component]
+    /// fn Found(words: RwSignal<String>) -> impl IntoView {
+    ///     let query = move || Query::new().search(words.get()).limit(10).meta("*");
+    ///     let posts = use_realtime_collection::<Value>("posts", query);
+    ///     let age = move || posts.last_synced().get().map(|read| format!("as of {read} ms since 1970"));
+    ///     view! {
+    ///         <Suspense>
+    ///             <p>{move || posts.filter_count().get()} " of " {move || posts.total_count().get()} " posts"</p>
+    ///         </Suspense>
+    ///         <p class:old=move || posts.is_stale().get()>{age}</p>
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn filter_count(self) -> Signal<Option<u64>> {
         self.view.count("filter_count")
@@ -384,6 +405,25 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     }
 
     /// Changes the given fields of a row: on the page at once, and in Directus as soon as can be.
+    ///
+    /// ```
+    /// use leptos::prelude::*;
+    /// use leptos_directus::{RowKey, UseRealtimeCollectionReturn};
+    /// use serde_json::{Value, json};
+    ///
+    /// #[component]
+    /// fn Task(tasks: UseRealtimeCollectionReturn<Value>, row: RowKey) -> impl IntoView {
+    ///     let key = tasks.key_of(row.clone());
+    ///     let is_pending = tasks.is_pending(row.clone());
+    ///     let row = StoredValue::new(row);
+    ///     view! {
+    ///         <p>{move || key.get().map(|key| key.to_string())} {move || is_pending.get().then_some(" is on its way")}</p>
+    ///         <button on:click=move |_| drop(tasks.update(row.get_value(), &json!({ "done": true })))>"Done"</button>
+    ///         <button on:click=move |_| drop(tasks.delete(row.get_value()))>"Delete"</button>
+    ///         <p>{move || tasks.pending().get().len()} " changes wait"</p>
+    ///     }
+    /// }
+    /// ```
     ///
     /// Fields that are not given show as the server has them, also if somebody else changes them meanwhile. The row stays
     /// where it is until Directus says where it belongs. A relation that the list shows by its fields and the patch gives

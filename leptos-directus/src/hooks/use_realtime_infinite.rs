@@ -54,6 +54,22 @@ pub fn use_realtime_infinite<T: RowType>(
 }
 
 /// [`use_realtime_infinite`] with options.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::{
+///     Query, UseRealtimeCollectionOptions, UseRealtimeInfiniteOptions, use_realtime_infinite_with_options,
+/// };
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn Archive() -> impl IntoView {
+///     let options = UseRealtimeInfiniteOptions::default().list(UseRealtimeCollectionOptions::default().watch(["authors"]));
+///     let posts = use_realtime_infinite_with_options::<Value>("posts", Query::new().sort("-id"), 20, options);
+///     view! { <Suspense><p>{move || posts.items().get().len()} " posts"</p></Suspense> }
+/// }
+/// ```
 pub fn use_realtime_infinite_with_options<T: RowType>(
     collection: impl Into<String>,
     query: impl IntoQuery,
@@ -99,6 +115,24 @@ impl UseRealtimeInfiniteOptions {
 }
 
 /// A live list that grows. `Copy`; signals can be asked for as often as one likes.
+///
+/// # Example
+/// ```
+/// use leptos::prelude::*;
+/// use leptos_directus::UseRealtimeInfiniteReturn;
+/// use serde_json::Value;
+///
+/// #[component]
+/// fn More(posts: UseRealtimeInfiniteReturn<Value>) -> impl IntoView {
+///     let label = move || if posts.is_loading_more().get() { "Loading…" } else { "More" };
+///     view! {
+///         <p>{move || posts.items().get().len()} " rows, " {move || posts.list().status().get().as_str()}</p>
+///         <Show when=move || posts.has_more().get()>
+///             <button on:click=move |_| posts.load_more()>{label}</button>
+///         </Show>
+///     }
+/// }
+/// ```
 pub struct UseRealtimeInfiniteReturn<T: RowType> {
     list: UseRealtimeCollectionReturn<T>,
     query: Signal<crate::Query>,

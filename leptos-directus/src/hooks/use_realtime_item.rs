@@ -271,6 +271,24 @@ impl<T: RowType> UseRealtimeItemReturn<T> {
     /// Changes the given fields: on the page at once, and in Directus as soon as can be. More about it at
     /// [`UseRealtimeCollectionReturn::update`](crate::UseRealtimeCollectionReturn::update).
     ///
+    /// ```
+    /// use leptos::prelude::*;
+    /// use leptos_directus::use_realtime_item;
+    /// use serde_json::{Value, json};
+    ///
+    /// #[component]
+    /// fn Switch(id: i64) -> impl IntoView {
+    ///     let lamp = use_realtime_item::<Value>("lamps", id);
+    ///     let age = move || lamp.last_synced().get().map(|read| format!("as of {read} ms since 1970"));
+    ///     view! {
+    ///         <p class:old=move || lamp.is_stale().get()>{age}</p>
+    ///         <button on:click=move |_| drop(lamp.update(&json!({ "is_on": true })))>"On"</button>
+    ///         <button on:click=move |_| drop(lamp.delete())>"Remove"</button>
+    ///         <p>{move || lamp.pending().get().len()} " changes wait"</p>
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// The future's: see [`Write`].
     ///

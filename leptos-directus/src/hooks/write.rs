@@ -20,6 +20,32 @@ use crate::{error::Error, live::RowKey, rest::decode};
 ///
 /// A create or an update gives the row, as far as the visitor may read it: `None` where they may write and not read.
 ///
+/// # Example
+/// ```
+/// use leptos::{prelude::*, task::spawn_local};
+/// use leptos_directus::{Query, Write, use_realtime_collection};
+/// use serde_json::{Value, json};
+///
+/// #[component]
+/// fn Like(id: i64) -> impl IntoView {
+///     let likes = use_realtime_collection::<Value>("likes", Query::new());
+///     let said = RwSignal::new(String::new());
+///     let like = move |_| {
+///         let write: Write<Option<Value>> = likes.create(&json!({ "post": id }));
+///         leptos::logging::log!("{:?} is on the page", write.row());
+///         spawn_local(async move {
+///             said.set(match write.await {
+///                 Ok(_) => "Saved.".to_owned(),
+///                 Err(error) if error.is_uncertain() => "It may have been saved or not.".to_owned(),
+///                 Err(error) if error.is_conflict() => "Somebody else was faster.".to_owned(),
+///                 Err(error) => error.to_string(),
+///             });
+///         });
+///     };
+///     view! { <button on:click=like>"Like"</button> <p role="status">{said}</p> }
+/// }
+/// ```
+///
 /// # Errors
 /// What Directus said when it refused the write ([`Error::is_validation`], [`Error::is_forbidden`]); that somebody else was
 /// faster ([`Error::is_conflict`]); or that the answer to a create was lost, so that nobody knows whether it was saved

@@ -131,6 +131,78 @@ struct Entry {
 }
 
 /// The queue.
+///
+/// # Example
+/// ```
+/// use leptos_directus::{
+///     Error, Key, RowKey,
+///     live::{Change, Intent, Layer, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, Who, WriteId},
+/// };
+/// use serde_json::json;
+/// use std::sync::Arc;
+///
+/// let mut outbox = Outbox::new(OutboxConfig { capacity: 100, seed: 7 });
+/// let outputs = |outbox: &mut Outbox| std::iter::from_fn(|| outbox.next_output()).collect::<Vec<_>>();
+/// let update = |number, key: i64| Intent {
+///     collection: "posts".to_owned(),
+///     key_field: "id".to_owned(),
+///     origin: "posts".to_owned(),
+///     fields: Vec::new(),
+///     store: Some("drafts".to_owned()),
+///     layer: Layer {
+///         write: WriteId(number),
+///         row: Some(RowKey::from(key)),
+///         key: None,
+///         change: Change::Update(Arc::new(json!({ "title": "new" }).as_object().unwrap().clone())),
+///     },
+/// };
+///
+/// // Somebody wants to know who the visitor is; then two changes of one row: the second one waits for the first.
+/// let ada: Who = Some("ada".to_owned());
+/// outbox.want_who(0, None);
+/// assert_eq!(outputs(&mut outbox), [OutboxOutput::Ask]);
+/// outbox.found(1, Ok(ada.clone()));
+/// assert_eq!(outbox.who(), Some(&ada));
+/// outbox.push(2, update(1, 7), None);
+/// outbox.push(3, update(2, 7), None);
+/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(1))));
+/// let pending: Vec<PendingWrite> = outbox.pending().collect();
+/// assert_eq!((pending[0].is_sent, pending[1].is_sent), (true, false));
+/// assert_eq!(outbox.intents().count(), 2);
+/// assert_eq!(outbox.key(outbox.intent(WriteId(2)).unwrap()), Some(Key::from(7)));
+///
+/// // Directus did it.
+/// outbox.answered(4, WriteId(1), Ok(json!({ "id": 7, "title": "new" })));
+/// assert_eq!(outbox.confirmed(), 1);
+/// let told = outputs(&mut outbox);
+/// assert!(told.iter().any(|output| matches!(output, OutboxOutput::Tell(_, Progress::Confirmed { .. }))));
+/// assert!(told.contains(&OutboxOutput::Send(WriteId(2))));
+///
+/// // The other one is kept meanwhile, and taken up by the next page.
+/// let kept = outbox.saved("drafts", &ada).unwrap();
+/// let mut next = Outbox::new(OutboxConfig::default());
+/// next.restore(5, &kept, "drafts", &ada, || WriteId(1));
+/// assert_eq!(next.pending().count(), 1);
+///
+/// // An answer that refuses it; whether the row is there is looked at first, where that may be the reason.
+/// outbox.answered(6, WriteId(2), Err(Error::answer(403, "FORBIDDEN", "no")));
+/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Check(WriteId(2))));
+/// outbox.checked(7, WriteId(2), Ok(None));
+/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Touch("posts".to_owned(), Some(Key::from(7)))));
+///
+/// // The network goes and comes; whose session it is then is asked before anything is sent.
+/// outbox.link_lost(8);
+/// outbox.push(9, update(3, 8), None);
+/// outbox.identity_doubted(10);
+/// outbox.link_up(10);
+/// outbox.wake(11);
+/// assert_eq!(outputs(&mut outbox).iter().filter(|output| **output == OutboxOutput::Ask).count(), 1);
+/// assert_eq!(outbox.deadline(), None);
+/// outbox.tick(12);
+/// outbox.found(13, Ok(ada));
+/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(3))));
+/// outbox.identity_changed(14, Some(None));
+/// ```
 #[derive(Debug)]
 pub struct Outbox {
     config: OutboxConfig,

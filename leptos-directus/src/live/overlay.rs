@@ -120,6 +120,56 @@ impl Shown {
 }
 
 /// A live query's rows, and this page's writes over them.
+///
+/// # Example
+/// ```
+/// use leptos_directus::{
+///     Key, RowKey,
+///     live::{Change, Layer, NewRows, Overlay, Progress, Shown, ShownRow, Window, WriteId},
+/// };
+/// use serde_json::{Value, json};
+/// use std::sync::Arc;
+///
+/// let mut window = Window::default();
+/// let mut list = Overlay::new(NewRows::Last);
+/// list.server(window.replace("id", vec![json!({ "id": 1, "title": "one" })]));
+///
+/// // A row is created, and there at once, by a name of its own.
+/// let write = WriteId(1);
+/// let row = RowKey::created_by(write);
+/// let data = Arc::new(json!({ "title": "two" }));
+/// let create = Layer { write, row: Some(row.clone()), key: None, change: Change::Create(data) };
+/// let shown: Shown = list.add(create);
+/// assert!(shown.reorders() && !list.is_bare());
+/// let mut rows = vec![RowKey::from(1)];
+/// shown.apply_order(&mut rows);
+/// assert_eq!(rows, [RowKey::from(1), row.clone()]);
+///
+/// // Directus did it. It has a key now, and keeps its name, also in another list that adopts it.
+/// list.sent(write, true);
+/// list.confirm(write, 1, Some(2.into()), Some(Arc::new(json!({ "id": 2, "title": "two" }))));
+/// assert_eq!((list.key(&row), list.name(&2.into())), (Some(Key::from(2)), row.clone()));
+/// assert_eq!(list.resolve(&RowKey::from(2)), row);
+/// let mut other = Overlay::new(NewRows::First);
+/// other.adopt(&list);
+/// assert_eq!(other.name(&2.into()), row);
+///
+/// // A read that was sent afterwards has it.
+/// list.server(window.replace("id", vec![json!({ "id": 1, "title": "one" }), json!({ "id": 2, "title": "two" })]));
+/// list.read(1, None);
+/// assert!(list.is_bare());
+///
+/// // A change that is refused leaves no trace.
+/// let patch = Arc::new(json!({ "title": "TWO" }).as_object().unwrap().clone());
+/// let update = Layer { write: WriteId(2), row: Some(row), key: None, change: Change::Update(patch) };
+/// list.progress(&update, Progress::Waiting);
+/// let titles = |list: &Overlay| {
+///     list.shown().map(|(_, row): (_, &ShownRow)| row.value["title"].clone()).collect::<Vec<Value>>()
+/// };
+/// assert_eq!(titles(&list), ["one", "TWO"]);
+/// list.remove(WriteId(2));
+/// assert_eq!(titles(&list), ["one", "two"]);
+/// ```
 #[derive(Debug, Default)]
 pub struct Overlay {
     new_rows: NewRows,

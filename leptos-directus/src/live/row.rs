@@ -5,6 +5,14 @@ use std::fmt;
 use crate::protocol::Key;
 
 /// Number of a write, given by whoever makes it; later writes have greater ones.
+///
+/// ```
+/// use leptos_directus::{RowKey, live::WriteId};
+///
+/// let (first, second) = (WriteId(1), WriteId(2));
+/// assert!(first < second);
+/// assert_ne!(RowKey::created_by(first), RowKey::created_by(second));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WriteId(pub u64);
 

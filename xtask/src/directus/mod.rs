@@ -81,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) studio: bool,
     pub(crate) secret: String,
     pub(crate) admin_token: String,
+    /// The origin of pages that speak to it themselves, with no server of ours between.
+    pub(crate) pages: Option<String>,
 }
 
 impl Settings {
@@ -88,7 +90,7 @@ impl Settings {
     fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.folder.join(name).to_string_lossy().into_owned();
         let text = |value: &str| value.to_owned();
-        vec![
+        let mut environment = vec![
             ("HOST", text("127.0.0.1")),
             ("PORT", self.port.to_string()),
             ("PUBLIC_URL", format!("http://127.0.0.1:{}", self.port)),
@@ -110,7 +112,16 @@ impl Settings {
             ("EMAIL_VERIFY_SETUP", text("false")),
             ("PROJECT_OWNER_ENABLED", text("false")),
             ("LOG_STYLE", text("raw")),
-        ]
+        ];
+        if let Some(origin) = &self.pages {
+            environment.extend([
+                ("CORS_ENABLED", text("true")),
+                ("CORS_ORIGIN", origin.clone()),
+                // The last one is what our reads ask for.
+                ("CORS_ALLOWED_HEADERS", text("Content-Type,Authorization,Cache-Control")),
+            ]);
+        }
+        environment
     }
 
     fn command(&self, installation: &Installation, arguments: &[&str]) -> Command {
@@ -164,7 +175,15 @@ impl Directus {
         if is_new {
             copy_template(&template(installation, &schema, &token, ticker)?, &folder)?;
         }
-        let settings = Settings { secret: kept_secret(&folder)?, folder, port, mode, studio: true, admin_token: token };
+        let settings = Settings {
+            secret: kept_secret(&folder)?,
+            folder,
+            port,
+            mode,
+            studio: true,
+            admin_token: token,
+            pages: None,
+        };
         let mut directus = Self { installation: installation.clone(), settings, process: None };
         directus.start(ticker)?;
         if !is_new && fs::read_to_string(&stamp_file).ok().as_deref() != Some(&stamp) {
@@ -179,7 +198,7 @@ impl Directus {
         Ok(directus)
     }
 
-    /// A fresh newsroom in `folder`, on a free port.
+    /// A fresh newsroom in `folder`, on a free port; pages from the origin `pages` may speak to it themselves.
     ///
     /// # Errors
     ///
@@ -189,6 +208,7 @@ impl Directus {
         installation: &Installation,
         folder: &Path,
         mode: Mode,
+        pages: Option<&str>,
         ticker: &mut Ticker,
     ) -> Result<Self> {
         let token = admin_token();
@@ -202,6 +222,7 @@ impl Directus {
             studio: false,
             secret: random_secret()?,
             admin_token: token,
+            pages: pages.map(str::to_owned),
         };
         let mut directus = Self { installation: installation.clone(), settings, process: None };
         directus.start(ticker)?;
@@ -295,6 +316,7 @@ fn template(installation: &Installation, schema: &schema::Schema, token: &str, t
             studio: false,
             secret: random_secret()?,
             admin_token: token.to_owned(),
+            pages: None,
         };
         let log = folder.join("bootstrap.log");
         let mut bootstrap = Process::start(&mut settings.command(installation, &["bootstrap"]), Output::Logged(&log))?;
@@ -363,6 +385,7 @@ mod tests {
             studio: false,
             secret: "s".into(),
             admin_token: "t".into(),
+            pages: None,
         };
         let environment = settings.environment();
         let value = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
@@ -374,6 +397,10 @@ mod tests {
         for name in ["DB_FILENAME", "EXTENSIONS_PATH", "STORAGE_LOCAL_ROOT"] {
             assert!(value(name).is_some_and(|path| path.starts_with("/run/")), "{name}");
         }
+        assert_eq!(value("CORS_ENABLED"), None);
+        let origin = "http://127.0.0.1:4712";
+        let open = Settings { pages: Some(origin.into()), ..settings }.environment();
+        assert!(open.contains(&("CORS_ORIGIN", origin.to_owned())));
     }
 
     #[test]

@@ -30,7 +30,12 @@ pub(super) const PARTS: &[Part] = &[
         long: false,
         run: directus,
     },
-    Part { name: "wasm", about: "the browser transport in headless Chromium", long: false, run: wasm },
+    Part {
+        name: "wasm",
+        about: "the browser transport in headless Chromium, with the real Directus",
+        long: false,
+        run: wasm,
+    },
     Part {
         name: "take-along",
         about: "leptos-directus/ copied beside a fresh app outside the workspace builds for both targets",
@@ -173,7 +178,7 @@ fn directus(run: &mut Run<'_>) -> Result<Counts> {
     for (mode, suffix) in [(Mode::Public, ""), (Mode::Handshake, "_HANDSHAKE"), (Mode::Strict, "_STRICT")] {
         let scratch = Scratch::new(&format!("directus-{mode}"))?;
         let mut ticker = Ticker::new(&format!("      Directus starts ({mode})"));
-        let directus = Directus::fresh(run.workspace, &installation, scratch.path(), mode, &mut ticker)?;
+        let directus = Directus::fresh(run.workspace, &installation, scratch.path(), mode, None, &mut ticker)?;
         for command in &mut commands {
             command.env(format!("DIRECTUS_TEST_URL{suffix}"), directus.url());
             command.env("DIRECTUS_TEST_ADMIN_TOKEN", directus.admin_token());
@@ -213,14 +218,33 @@ fn wasm(run: &mut Run<'_>) -> Result<Counts> {
         .context(|| format!("cannot write {}", settings.display()))?;
     let runner = std::env::current_exe().context(|| "cannot find xtask itself".to_owned())?;
     let runner = serde_json::json!([runner, RUNNER_ARGUMENT, scratch.path(), bindgen.join("wasm-bindgen-test-runner")]);
+    // The tests' page speaks to Directus itself; Directus lets pages in by their origin, so that must be known.
+    let page = format!("127.0.0.1:{}", free_port()?);
+    let folder = scratch.path().join("directus");
+    let mut ticker = Ticker::new("      Directus starts");
+    let directus = Directus::fresh(
+        run.workspace,
+        &run.installation()?,
+        &folder,
+        Mode::Public,
+        Some(&format!("http://{page}")),
+        &mut ticker,
+    )?;
     let mut command = cargo(run, &["test", "-p", "leptos-directus", "--features", "hydrate"]);
+    // Compiled in: a page has no environment.
+    command.env("DIRECTUS_TEST_URL", directus.url()).env("DIRECTUS_TEST_ADMIN_TOKEN", directus.admin_token());
+    command.env("WASM_BINDGEN_TEST_ADDRESS", &page);
     command.args(WASM).args(test_files(run, "leptos-directus", is_browser));
     // A JSON array of strings is a TOML array as well.
     command.arg("--config").arg(format!("target.wasm32-unknown-unknown.runner = {runner}"));
     command.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "120");
     toolchain.apply(&mut command, &[&bindgen]);
     with_rest(run, &mut command);
-    run.cargo_tests(vec![command], 30)
+    let counts = run.cargo_tests(vec![command], 30);
+    keep_log(run, &directus, &counts);
+    // Directus goes before its folder.
+    drop(directus);
+    counts
 }
 
 /// A fresh app as its author would begin it, with the folder copied in.
@@ -343,8 +367,14 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     fs::copy(&built, &binary).context(|| format!("cannot copy {}", built.display()))?;
 
     let mut ticker = Ticker::new("      Directus starts");
-    let directus =
-        Directus::fresh(run.workspace, &installation, &scratch.path().join("directus"), Mode::Public, &mut ticker)?;
+    let directus = Directus::fresh(
+        run.workspace,
+        &installation,
+        &scratch.path().join("directus"),
+        Mode::Public,
+        None,
+        &mut ticker,
+    )?;
     let (directus_url, token, directus_log) = (directus.url(), directus.admin_token().to_owned(), directus.log());
     let control = Control::listen(directus)?;
     let port = free_port()?;

@@ -1,0 +1,151 @@
+//! The browser's transport on a real Directus: sockets that open, carry rows, are lost and come back.
+//!
+//! `cargo xtask test wasm` starts a Directus that takes this page's origin, and names it when this file is compiled.
+#![cfg(target_arch = "wasm32")]
+
+use std::time::Duration;
+
+use any_spawner::Executor;
+use futures::StreamExt;
+use js_sys::Function;
+use leptos::prelude::*;
+use leptos_directus::{
+    ConnectionStatus, Directus, DirectusOptions, Filter, LiveStatus, Message, Query, SubscribeOptions, engine::Counts,
+    provide_directus, use_directus, use_realtime_collection,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+const NOT_SET: &str = "`cargo xtask test wasm` starts a Directus and says where it is";
+
+fn directus_url() -> &'static str {
+    option_env!("DIRECTUS_TEST_URL").expect(NOT_SET)
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Post {
+    title: String,
+}
+
+/// A page with a connection of its own; nobody stands between it and Directus.
+fn page() -> (Owner, Directus) {
+    // Whoever comes second finds the executor there.
+    let _ = Executor::init_wasm_bindgen();
+    let owner = Owner::new();
+    owner.set();
+    let socket = format!("{}/websocket", directus_url().replacen("http", "ws", 1));
+    let options = DirectusOptions::default().rest_path(directus_url()).ws_path(socket);
+    provide_directus(options.linger(Duration::from_millis(50)));
+    (owner, use_directus())
+}
+
+/// Looks again at each of the browser's frames until it is so; the test runner's own limit ends what never is.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    while !is_so().await {
+        gloo_timers::future::TimeoutFuture::new(10).await;
+    }
+}
+
+/// Writes as the administrator, from the same page and by other means.
+async fn write(method: &str, path: &str, body: &Value) -> Value {
+    let send = "(async (url, method, token, body) => { \
+        const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }; \
+        const answer = await fetch(url, { method, headers, body }); \
+        if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${await answer.text()}`); \
+        return answer.text(); })";
+    let token = option_env!("DIRECTUS_TEST_ADMIN_TOKEN").expect(NOT_SET);
+    let arguments = [&format!("{}{path}", directus_url()), method, token, &body.to_string()].map(JsValue::from);
+    let send: Function = js_sys::eval(send).unwrap().unchecked_into();
+    let promise = send.apply(&JsValue::NULL, &arguments.into_iter().collect()).unwrap();
+    let answer = JsFuture::from(js_sys::Promise::from(promise)).await.unwrap().as_string().unwrap();
+    serde_json::from_str::<Value>(&answer).map_or(Value::Null, |mut answer| answer["data"].take())
+}
+
+/// The sockets that this page opens, from now until it is dropped.
+struct Sockets(Function);
+
+impl Sockets {
+    fn watch() -> Self {
+        let watch = "(() => { const before = window.WebSocket; window.sockets = []; \
+            window.WebSocket = class extends before { \
+                constructor(...a) { super(...a); window.sockets.push(this); } }; \
+            return () => { window.WebSocket = before; }; })()";
+        Self(js_sys::eval(watch).unwrap().unchecked_into())
+    }
+
+    fn number(&self, which: &str) -> f64 {
+        js_sys::eval(&format!("window.sockets.filter((socket) => {which}).length")).unwrap().as_f64().unwrap()
+    }
+
+    fn lose(&self) {
+        js_sys::eval("window.sockets.forEach((socket) => socket.close())").unwrap();
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        let _ = self.0.call0(&JsValue::NULL);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_list_is_live_over_a_real_socket_and_makes_good_what_a_lost_one_missed() {
+    let (owner, directus) = page();
+    let sockets = Sockets::watch();
+    let component = owner.child();
+    let query = Query::new().filter(Filter::field("title").starts_with("In a browser")).sort("title");
+    let posts = component.with(|| use_realtime_collection::<Post>("posts", query));
+    let shows = async |titles: &[&str]| {
+        until(async || {
+            let items = posts.items().get_untracked();
+            items.iter().map(|post| post.title.as_str()).eq(titles.iter().copied())
+        })
+        .await;
+    };
+    until(async || posts.status().get_untracked() == LiveStatus::Live).await;
+    assert_eq!(posts.error().get_untracked(), None);
+    let first = write("POST", "/items/posts", &json!({ "title": "In a browser: one", "status": "draft" })).await;
+    shows(&["In a browser: one"]).await;
+    sockets.lose();
+    until(async || !directus.status().get_untracked().is_connected()).await;
+    assert_eq!(posts.items().get_untracked().len(), 1, "the rows stay");
+    let second = write("POST", "/items/posts", &json!({ "title": "In a browser: two", "status": "draft" })).await;
+    shows(&["In a browser: one", "In a browser: two"]).await;
+    until(async || posts.status().get_untracked() == LiveStatus::Live).await;
+    assert_eq!(sockets.number("true"), 2.0, "one for each time");
+    assert_eq!(directus.status().get_untracked(), ConnectionStatus::Connected);
+    write("DELETE", "/items/posts", &json!([first["id"], second["id"]])).await;
+    shows(&[]).await;
+    component.cleanup();
+    until(async || directus.counts().await == Counts::default()).await;
+    until(async || sockets.number("socket.readyState < WebSocket.CLOSED") == 0.0).await;
+}
+
+#[wasm_bindgen_test]
+async fn a_stream_over_a_real_socket_tells_what_happens() {
+    let (_owner, directus) = page();
+    let query = Query::new().filter(Filter::field("title").starts_with("In a stream"));
+    let subscribing = directus.subscribe::<Post>("posts", SubscribeOptions::new().uid("stream").query(query));
+    let mut stream = subscribing.await.unwrap();
+    let told = stream.next().await;
+    assert!(
+        matches!(&told, Some(Message::Init { uid, data, .. }) if uid.as_deref() == Some("stream") && data.is_empty())
+    );
+    let row = write("POST", "/items/posts", &json!({ "title": "In a stream: one", "status": "draft" })).await;
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Create { data, .. }) if data[0].title == "In a stream: one"), "{told:?}");
+    let path = format!("/items/posts/{}", row["id"]);
+    write("PATCH", &path, &json!({ "title": "In a stream: ONE" })).await;
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Update { data, .. }) if data[0].title == "In a stream: ONE"), "{told:?}");
+    write("DELETE", &path, &Value::Null).await;
+    let told = stream.next().await;
+    assert!(matches!(&told, Some(Message::Delete { keys, .. }) if keys.len() == 1), "{told:?}");
+    stream.unsubscribe();
+    assert!(stream.next().await.is_none());
+}
