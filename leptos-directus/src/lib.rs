@@ -2,7 +2,7 @@
 //!
 //! A live list always equals what a REST read of the same query would return now: through missed events, reconnects,
 //! restarts, rows that leave a filter and batches; and one changed row costs one changed DOM node. What Directus does not
-//! announce, such as a change of permissions, is seen at the interval that `revalidate_every` sets.
+//! announce, such as a change of permissions, is seen within 5 minutes, or the interval that `revalidate_every` sets.
 //!
 //! ```
 //! use leptos::prelude::*;

@@ -10,7 +10,7 @@ use reqwest::Body;
 use serde_json::Value;
 use server::{App, Play, SESSION, StandIn, client, patiently};
 
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_secs(1);
 
 fn upload(app: &App) -> reqwest::RequestBuilder {
     client().post(format!("{}/directus/files", app.origin())).header("origin", app.origin()).header("cookie", SESSION)

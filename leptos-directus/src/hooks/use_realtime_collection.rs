@@ -156,7 +156,8 @@ impl UseRealtimeCollectionOptions {
     }
 
     /// Reads again this often, for what Directus does not announce at all: raw SQL, database cascades, permission rules that
-    /// change, `$NOW` in a filter. By default never, and every 60 s where the filter names `$NOW`.
+    /// change, `$NOW` in a filter. By default every 5 minutes, and every 60 s where the filter names `$NOW`; never with
+    /// `Duration::MAX`.
     pub fn revalidate_every(mut self, every: Duration) -> Self {
         self.config.revalidate_every = Some(every);
         self

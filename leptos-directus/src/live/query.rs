@@ -17,7 +17,9 @@ use crate::{
     rest::Page,
 };
 
-/// How often a query whose filter names the time (`$NOW`) is read again, if nothing else is said.
+/// How often a query is read again whatever is announced, if nothing else is said.
+const EVERY: Duration = Duration::from_secs(300);
+/// The same for a query whose filter names the time (`$NOW`).
 const TIMED_EVERY: Duration = Duration::from_secs(60);
 
 /// What a live query goes by.
@@ -41,8 +43,8 @@ pub struct LiveConfig {
     pub small: usize,
     /// If more keys than this are in doubt, or more than a quarter of the window, the window is read whole: 500.
     pub keys_at_most: usize,
-    /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). By default never,
-    /// and every 60 s where the query's filter names the time (`$NOW`).
+    /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). By default every
+    /// 5 minutes, and every 60 s where the query's filter names the time (`$NOW`); never for `Duration::MAX`.
     pub revalidate_every: Option<Duration>,
     /// While there is no socket, read this often: 30 s.
     pub poll_every: Duration,
@@ -74,7 +76,8 @@ impl Default for LiveConfig {
 impl LiveConfig {
     /// How often to read again, whatever is announced.
     fn revalidates(&self) -> Option<Duration> {
-        self.revalidate_every.or(self.window.moves_with_time().then_some(TIMED_EVERY))
+        let default = if self.window.moves_with_time() { TIMED_EVERY } else { EVERY };
+        Some(self.revalidate_every.unwrap_or(default)).filter(|every| *every < Duration::MAX)
     }
 }
 
@@ -361,7 +364,7 @@ impl LiveQuery {
             consider(last + millis(self.config.poll_every));
         }
         if let (Some(every), Some(read_at)) = (self.config.revalidates(), self.read_at) {
-            consider(read_at + millis(every));
+            consider(read_at.saturating_add(millis(every)));
         }
         due
     }

@@ -228,6 +228,22 @@ fn revalidation_reads_at_its_interval() {
 }
 
 #[test]
+fn what_nobody_announces_is_seen_within_five_minutes_unless_another_interval_is_set() {
+    for (every, expected) in [
+        (None, Some(NOW + 300 * SECOND)),
+        (Some(Duration::from_secs(7)), Some(NOW + 7 * SECOND)),
+        (Some(Duration::MAX), None),
+    ] {
+        let config = LiveConfig { revalidate_every: every, ..LiveConfig::default() };
+        let mut query = LiveQuery::new(config, Some(rows(&[1])), NOW);
+        query.feed(NOW, Feed::Up);
+        let number = read(&mut query);
+        query.reply(NOW, number, Ok(rows(&[1])));
+        assert_eq!(query.deadline(), expected, "{every:?}");
+    }
+}
+
+#[test]
 fn a_partly_refused_feed_is_polled() {
     let mut query = hydrated();
     query.feed(NOW, Feed::Partial);
