@@ -196,12 +196,14 @@ struct Entry {
 /// outbox.identity_doubted(10);
 /// outbox.link_up(10);
 /// outbox.wake(11);
-/// assert_eq!(outputs(&mut outbox).iter().filter(|output| **output == OutboxOutput::Ask).count(), 1);
+/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Ask));
+/// outbox.found(12, Ok(ada.clone()));
+/// outbox.tick(13);
+/// assert_eq!(outputs(&mut outbox), [OutboxOutput::Ask], "that answer was older than the doubt");
 /// assert_eq!(outbox.deadline(), None);
-/// outbox.tick(12);
-/// outbox.found(13, Ok(ada));
+/// outbox.found(14, Ok(ada));
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(3))));
-/// outbox.identity_changed(14, Some(None));
+/// outbox.identity_changed(15, Some(None));
 /// ```
 #[derive(Debug)]
 pub struct Outbox {

@@ -16,8 +16,8 @@ fn lonely() -> Core {
 }
 
 /// A list as it stands before it is connected, with one row in the HTML, of the query as it was then.
-fn from_html(core: &Core, query: RwSignal<Query>) -> LiveView<Post> {
-    let target = move || Target::new::<Post>("posts", &[], &LiveConfig::default(), query.get());
+fn from_html(core: &Arc<Core>, query: RwSignal<Query>) -> LiveView<Post> {
+    let target = move || Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), query.get());
     let read = untrack(target);
     let page = Page { items: vec![json!({ "id": 1, "title": "in the HTML" })], meta: None };
     let view = View::new(&read, LiveStatus::Paused);
@@ -29,6 +29,8 @@ fn from_html(core: &Core, query: RwSignal<Query>) -> LiveView<Post> {
         coming: RwSignal::new(None),
         held: StoredValue::new(None),
         paused: RwSignal::new(true),
+        core: StoredValue::new(Arc::clone(core)),
+        asked: StoredValue::new(Ok(read.clone())),
     };
     this.follow(core.client().unwrap().clone(), move || Ok(target()), Some((read.name, page)));
     this
@@ -49,7 +51,7 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
     let _ = any_spawner::Executor::init_tokio();
     let owner = Owner::new();
     owner.set();
-    let core = lonely();
+    let core = Arc::new(lonely());
     for (asked, is_same) in [(Query::new().sort("title"), true), (Query::new().sort("-title"), false)] {
         let query = RwSignal::new(Query::new().sort("title"));
         let posts = from_html(&core, query);
@@ -57,7 +59,7 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
         posts.connect();
         until(|| posts.held.with_value(Option::is_some)).await;
         // Whoever asks for the same question now gets what it has.
-        let target = Target::new::<Post>("posts", &[], &LiveConfig::default(), asked);
+        let target = Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), asked);
         let (_held, shared) = target.hold::<Post>(core.client().unwrap(), None);
         assert_eq!(titles(&shared), if is_same { vec!["in the HTML"] } else { Vec::new() });
         // The rows that are there stay, and are not called the new query's.
