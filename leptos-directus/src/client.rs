@@ -77,18 +77,39 @@ pub(crate) struct LiveRequest {
 }
 
 enum Command {
-    Attach { id: QueryId, request: Box<LiveRequest>, sink: LiveSink },
+    Attach {
+        id: QueryId,
+        request: Box<LiveRequest>,
+        sink: LiveSink,
+    },
     Release(QueryId),
     Retain(QueryId),
     Refetch(QueryId),
-    Subscribe { id: StreamId, spec: SubscriptionSpec, sink: StreamSink },
+    Subscribe {
+        id: StreamId,
+        spec: SubscriptionSpec,
+        sink: StreamSink,
+    },
     Unsubscribe(StreamId),
     UnsubscribeAll,
     Connect,
     Disconnect,
-    Write { intent: Box<Intent>, who: Option<Who>, answer: Answer },
-    Keep { store: String, who: Option<Who> },
+    Write {
+        intent: Box<Intent>,
+        who: Option<Who>,
+        answer: Answer,
+    },
+    Keep {
+        store: String,
+        who: Option<Who>,
+    },
+    /// A login or a logout begins.
+    IdentityHeld,
+    /// It ended, and nothing is known to have changed by it.
+    IdentityDoubted,
     IdentityChanged(Option<Who>),
+    /// The visitor logs out: what waits is not kept for them.
+    ForgetStores,
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
 }
@@ -238,6 +259,21 @@ impl Client {
         self.send(Command::Wake(Wake::Asked));
     }
 
+    /// A login or a logout begins: nothing is written until it is told how it ended.
+    pub(crate) fn identity_held(&self) {
+        self.send(Command::IdentityHeld);
+    }
+
+    /// It was refused: the session should be what it was.
+    pub(crate) fn identity_doubted(&self) {
+        self.send(Command::IdentityDoubted);
+    }
+
+    /// What waits is dropped with the session, and kept for nobody.
+    pub(crate) fn forget_stores(&self) {
+        self.send(Command::ForgetStores);
+    }
+
     /// The session is another one now: the visitor's, if it is known whose; else nothing is written until it is.
     pub(crate) fn identity_changed(&self, who: Option<Who>) {
         self.send(Command::IdentityChanged(who));
@@ -384,6 +420,9 @@ fn drawer(who: &Who) -> String {
     who.as_ref().map_or_else(|| "anonymous".to_owned(), |who| format!("user {who}"))
 }
 
+/// Who comes back to a page sooner than this has logged in nowhere else.
+const LONG_ENOUGH_TO_LOG_IN: Duration = Duration::from_secs(1);
+
 /// What came of something that the outbox wanted done.
 enum Done {
     Written(WriteId, Result<Value, Error>),
@@ -529,7 +568,7 @@ impl Driver {
                 Happened::Reply((id, read, result)) => self.reply(now, id, read, result),
                 Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
-                Happened::Done(Done::Found(who)) => self.outbox.found(now, who),
+                Happened::Done(Done::Found(who)) => self.found(now, who),
                 Happened::Done(Done::Claimed(name, store)) => {
                     if let Some(keeping) = self.stores.get_mut(&name) {
                         keeping.store = store;
@@ -558,8 +597,10 @@ impl Driver {
                 OutboxOutput::Check(write) => {
                     let Some(intent) = self.outbox.intent(write).cloned() else { continue };
                     let (rest, key) = (self.rest.clone(), self.outbox.key(&intent));
+                    let is_accepted = self.outbox.is_accepted(write);
                     let work = async move {
                         let found = match key {
+                            Some(key) if is_accepted => rest.row_after_update(&intent, &key).await,
                             Some(key) => rest.row(&intent, &key).await,
                             None => Ok(None),
                         };
@@ -595,10 +636,6 @@ impl Driver {
             if open.as_ref().is_some_and(|(of, _)| of == who) {
                 continue;
             }
-            // What waited for somebody else was told to be dropped.
-            if let Some((of, _)) = open.take() {
-                store.save(&drawer(&of), None);
-            }
             let text = store.load(&drawer(who));
             let next = || WriteId(self.next.fetch_add(1, Ordering::Relaxed));
             self.outbox.restore(transport::now(), text.as_deref().unwrap_or_default(), name, who, next);
@@ -606,10 +643,14 @@ impl Driver {
         }
     }
 
-    /// Keeps what is not done yet.
+    /// Keeps what is not done yet. What was dropped because somebody else is here now stays kept for whoever wrote it.
     fn fill_stores(&mut self) {
+        let last_known = self.outbox.last_known().cloned();
         for (name, keeping) in &mut self.stores {
             let (Some(store), Some((who, kept))) = (&keeping.store, &mut keeping.open) else { continue };
+            if last_known.as_ref().is_some_and(|known| known != who) {
+                continue;
+            }
             let text = self.outbox.saved(name, who);
             if text != *kept {
                 store.save(&drawer(who), text.as_deref());
@@ -659,6 +700,16 @@ impl Driver {
         self.want_who(now);
     }
 
+    /// Directus says who the visitor is; somebody else than was thought makes all that is shown doubtful.
+    fn found(&mut self, now: Millis, who: Result<Who, Error>) {
+        let before = self.outbox.last_known().cloned();
+        self.outbox.found(now, who);
+        if before.is_some() && self.outbox.last_known() != before.as_ref() {
+            self.engine.identity_changed(now);
+            (self.status)(ClientEvent::IdentityInDoubt);
+        }
+    }
+
     fn want_who(&mut self, now: Millis) {
         if !self.stores.is_empty() {
             self.outbox.want_who(now, None);
@@ -669,7 +720,14 @@ impl Driver {
         self.engine.wake(now, wake);
         match wake {
             Wake::Offline => {}
-            Wake::Online | Wake::Visible { .. } | Wake::Asked => self.outbox.wake(now),
+            // Somebody may have logged in or out in the tab that was seen meanwhile.
+            Wake::Visible { hidden } => {
+                if hidden >= LONG_ENOUGH_TO_LOG_IN {
+                    self.outbox.identity_doubted(now);
+                }
+                self.outbox.wake(now);
+            }
+            Wake::Online | Wake::Asked => self.outbox.wake(now),
         }
     }
 
@@ -741,13 +799,24 @@ impl Driver {
                 }
                 self.outbox.want_who(now, who);
             }
+            Command::IdentityHeld => self.outbox.hold(),
+            Command::IdentityDoubted => self.outbox.identity_doubted(now),
+            Command::ForgetStores => {
+                self.outbox.forget_stores();
+                self.fill_stores();
+            }
             Command::IdentityChanged(who) => {
                 self.identity_changed(now, who);
                 self.engine.identity_changed(now);
             }
             Command::Wake(wake) => self.wake(now, wake),
             // Nobody may be waiting any more.
-            Command::Inspect(sender) => drop(sender.send(self.engine.counts())),
+            Command::Inspect(sender) => {
+                let counts = self.engine.counts();
+                let timers = counts.timers.max(usize::from(self.outbox.deadline().is_some()));
+                let writes = self.outbox.pending().count();
+                drop(sender.send(Counts { writes, timers, ..counts }));
+            }
         }
     }
 

@@ -149,6 +149,8 @@ pub struct Counts {
     pub sockets: usize,
     /// Whether something is timed.
     pub timers: usize,
+    /// Writes of live lists that are not done yet. None here: they are the driver's.
+    pub writes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -243,6 +245,7 @@ impl Engine {
             subscriptions: self.machine.subscriptions(),
             sockets: usize::from(self.machine.is_open()),
             timers: usize::from(self.deadline().is_some()),
+            writes: 0,
         }
     }
 

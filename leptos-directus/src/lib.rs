@@ -44,8 +44,8 @@
 //! ```
 //!
 //! # The map
-//! - Hooks: [`provide_directus`] and [`use_directus`], [`use_realtime_collection`], [`use_realtime_item`],
-//!   [`use_realtime_singleton`], [`use_directus_auth`].
+//! - Hooks: [`provide_directus`] and [`use_directus`], [`use_realtime_collection`], [`use_realtime_infinite`],
+//!   [`use_realtime_item`], [`use_realtime_singleton`], [`use_realtime_aggregate`], [`use_directus_auth`].
 //! - [`protocol`]: Directus's frames, queries and answers, as data.
 //! - [`live`], [`connection`], [`engine`]: what is decided, without I/O and without a clock.
 //! - `server` (feature `ssr`): the axum router with `/directus-ws` and `/directus`.

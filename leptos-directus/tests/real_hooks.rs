@@ -622,27 +622,10 @@ async fn a_query_too_long_for_an_address_is_read_all_the_same() {
     shows("the row", posts.items(), &["one"]).await;
 }
 
-/// The public role may do this with the collection, and nothing else.
-async fn public_may(admin: &Admin, collection: &str, actions: &[&str]) {
-    let given =
-        admin.ok("GET", &format!("/permissions?filter[collection][_eq]={collection}&fields=id,policy"), None).await;
-    let policy = given[0]["policy"].clone();
-    for permission in given.as_array().unwrap() {
-        admin.ok("DELETE", &format!("/permissions/{}", permission["id"]), None).await;
-    }
-    for action in actions {
-        let permission = json!({
-            "policy": policy, "collection": collection, "action": action,
-            "fields": ["*"], "permissions": {}, "validation": {},
-        });
-        admin.ok("POST", "/permissions", Some(permission)).await;
-    }
-}
-
 #[tokio::test]
 async fn who_may_write_and_not_read_hears_that_it_was_written() {
     let page = Page::open().await;
-    public_may(&page.admin, &page.posts, &["create"]).await;
+    page.admin.public_may(&page.posts, &["create"]).await;
     let visitor = Directus::native(NativeOptions::new(&page.admin.url));
     let posts = visitor.items::<Post>(&page.posts);
     assert!(posts.read(Query::new()).await.unwrap_err().is_forbidden());

@@ -437,3 +437,17 @@ async fn what_is_no_row_and_what_is_written_on_the_server_fails_at_once() {
     }
     assert_eq!(posts.pending().get_untracked(), []);
 }
+
+#[tokio::test]
+async fn a_change_that_worked_is_no_error_for_whoever_may_not_read_the_row() {
+    let page = Page::with(counting_key(), false).await;
+    let id = page.create("a").await;
+    page.admin.public_may(&page.posts, &["create", "update"]).await;
+    let post = use_realtime_item::<Post>(&page.posts, id);
+    assert_eq!(post.update(&json!({ "title": "b" })).await.unwrap(), None);
+    assert_eq!(page.saved().await, ["b"]);
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+    assert_eq!(posts.create(&json!({ "title": "c" })).await.unwrap(), None);
+    assert_eq!(page.saved().await, ["b", "c"]);
+    assert!(post.delete().await.unwrap_err().is_forbidden(), "a refusal stays one");
+}

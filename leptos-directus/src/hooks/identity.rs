@@ -67,8 +67,11 @@ impl Identity {
         self.user.get().flatten()
     }
 
-    /// Who it is, as far as the page knows: a user's key, or nobody who logged in.
+    /// Who it is, where the page knows and nothing has put it in doubt since: a user's key, or nobody who logged in.
     pub(crate) fn who(&self) -> Option<Who> {
+        if self.lock().answered != Some(self.doubts.get_untracked()) {
+            return None;
+        }
         self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
     }
 

@@ -592,6 +592,12 @@ impl<T: RowType> LiveView<T> {
         let leaving: StoredValue<Option<Held>> = StoredValue::new(None);
         let first = StoredValue::new(initial.map(|(name, rows)| (name, (self.shown.get_untracked(), Some(rows)))));
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
+            let target = target();
+            self.asked.set_value(target.clone());
+            // Paused or not: what is written is kept.
+            if let Ok(Target { persist: Some(store), .. }) = &target {
+                client.keep(store, self.core.try_get_value().and_then(|core| core.identity.who()));
+            }
             if self.paused.get() {
                 if held_name.flatten().is_some() {
                     coming.set(None);
@@ -601,8 +607,6 @@ impl<T: RowType> LiveView<T> {
                 }
                 return None;
             }
-            let target = target();
-            self.asked.set_value(target.clone());
             let target = match target {
                 Ok(target) => target,
                 Err(error) => {
@@ -615,9 +619,6 @@ impl<T: RowType> LiveView<T> {
             };
             if held_name.flatten().as_ref() == Some(&target.name) {
                 return Some(target.name);
-            }
-            if let Some(store) = &target.persist {
-                client.keep(store, self.core.try_get_value().and_then(|core| core.identity.who()));
             }
             // The first query may start from the rows that are on the screen already, if they are its own.
             let first = first.try_update_value(Option::take).flatten();

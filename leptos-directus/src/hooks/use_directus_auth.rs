@@ -194,7 +194,8 @@ impl UseDirectusAuthReturn {
         let (email, password) = (email.into(), password.into());
         self.change(async move |core, client| {
             let rest = client.rest();
-            rest.login(&email, &password).await?;
+            client.identity_held();
+            rest.login(&email, &password).await.inspect_err(|error| may_have_changed(core, client, error))?;
             // The cookie has changed, whatever comes of the question who that is.
             client.identity_changed(None);
             let number = core.identity.begin();
@@ -216,11 +217,16 @@ impl UseDirectusAuthReturn {
     /// That nobody answered; the visitor is still logged in then.
     pub async fn logout(self) -> Result<(), Error> {
         self.change(async move |core, client| {
+            client.identity_held();
             match client.rest().logout().await {
                 // The session is over already: what was asked for is so.
-                Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => return Err(error),
+                Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => {
+                    may_have_changed(core, client, &error);
+                    return Err(error);
+                }
                 _ => {}
             }
+            client.forget_stores();
             client.identity_changed(Some(None));
             core.identity.settle(core.identity.begin(), None);
             Ok(())
@@ -239,6 +245,16 @@ impl UseDirectusAuthReturn {
         let result = work(&core, client).await;
         self.pending.try_set(false);
         result
+    }
+}
+
+/// A login or a logout failed. If Directus refused it, the session is what it was; if the answer was lost, nobody knows.
+fn may_have_changed(core: &Core, client: &Client, error: &Error) {
+    if error.status().is_some_and(|status| (400..500).contains(&status)) {
+        client.identity_doubted();
+    } else {
+        client.identity_changed(None);
+        core.identity.doubt();
     }
 }
 

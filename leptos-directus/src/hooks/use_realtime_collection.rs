@@ -180,7 +180,7 @@ impl UseRealtimeCollectionOptions {
     /// Keeps writes that wait under this name in the browser's `localStorage`, so that they outlive a reload; the next page
     /// with a list that has the same name takes them up and sends them. Not kept by default.
     ///
-    /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else. One page at a time keeps
+    /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else; a logout forgets them. One page at a time keeps
     /// and takes up what has one name; another one takes over when it ends. A create that was on its way when the page ended is
     /// sent again only if its key is ours to give ([`client_keys`](Self::client_keys)); else the list's `error` says that it
     /// may have been saved. The browser must have locks: it has over `https` and on `localhost`.
@@ -369,7 +369,8 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     ///
     /// The row shows if the data fit `T`, where the list's option `new_rows` says; else when Directus has answered. It keeps
     /// its [`RowKey`] when it gets its key and its place. If Directus refuses, it leaves, and the error is on the future and
-    /// in [`error`](Self::error). Without a connection the write waits: see [`pending`](Self::pending).
+    /// in [`error`](Self::error). Without a connection the write waits: see [`pending`](Self::pending). A list that is paused
+    /// shows it when it goes on.
     ///
     /// A row whose key is Directus's to give is sent once: if the answer is lost, the future says that it may have been
     /// saved ([`Error::is_uncertain`]), and the list is read. With the option `client_keys`, or a key in the data, it is
@@ -454,7 +455,7 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// The writes to this collection that Directus has not done yet, in the order in which they were made; 256 at most, the
     /// next one is refused. They are sent in order, except that updates of different rows go side by side. Without a
     /// connection they wait, and are sent when it is back, by whoever made them: if the login changes meanwhile they are
-    /// dropped, and their futures say so.
+    /// dropped, and their futures say so. (With `persist` they are kept until whoever made them is back.)
     ///
     /// # Server-side rendering
     /// Always empty.

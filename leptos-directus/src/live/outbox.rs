@@ -24,6 +24,8 @@ use crate::{
 
 /// Writes on their way at once, at most.
 const SIDE_BY_SIDE: usize = 4;
+/// A write that was sent so often, while Directus answered other questions, and never answered, is given up.
+const UNANSWERED_AT_MOST: u32 = 8;
 
 /// How the outbox goes about it.
 #[derive(Clone, Debug)]
@@ -128,6 +130,8 @@ struct Entry {
     refusal: Option<Error>,
     who: Option<Who>,
     generation: u64,
+    /// How often it was sent and nobody answered.
+    unanswered: u32,
 }
 
 /// The queue.
@@ -162,7 +166,7 @@ struct Entry {
 /// outbox.want_who(0, None);
 /// assert_eq!(outputs(&mut outbox), [OutboxOutput::Ask]);
 /// outbox.found(1, Ok(ada.clone()));
-/// assert_eq!(outbox.who(), Some(&ada));
+/// assert_eq!((outbox.who(), outbox.last_known()), (Some(&ada), Some(&ada)));
 /// outbox.push(2, update(1, 7), None);
 /// outbox.push(3, update(2, 7), None);
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(1))));
@@ -186,7 +190,7 @@ struct Entry {
 ///
 /// // An answer that refuses it; whether the row is there is looked at first, where that may be the reason.
 /// outbox.answered(6, WriteId(2), Err(Error::answer(403, "FORBIDDEN", "no")));
-/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Check(WriteId(2))));
+/// assert!(outputs(&mut outbox).contains(&OutboxOutput::Check(WriteId(2))) && !outbox.is_accepted(WriteId(2)));
 /// outbox.checked(7, WriteId(2), Ok(None));
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Touch("posts".to_owned(), Some(Key::from(7)))));
 ///
@@ -203,6 +207,10 @@ struct Entry {
 /// assert_eq!(outbox.deadline(), None);
 /// outbox.found(14, Ok(ada));
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(3))));
+///
+/// // A logout: held while it is under way, and kept for nobody.
+/// outbox.hold();
+/// outbox.forget_stores();
 /// outbox.identity_changed(15, Some(None));
 /// ```
 #[derive(Debug)]
@@ -222,6 +230,8 @@ pub struct Outbox {
     /// Counts the moments at which who the visitor is came into doubt.
     generation: u64,
     in_doubt: bool,
+    /// A login or a logout is under way: whose the session is may change at any moment.
+    held: bool,
     /// Somebody waits to learn who the visitor is.
     is_wanted: bool,
     backoff: Backoff,
@@ -244,6 +254,7 @@ impl Outbox {
             who: None,
             generation: 0,
             in_doubt: false,
+            held: false,
             is_wanted: false,
             backoff,
             outputs: VecDeque::new(),
@@ -259,7 +270,7 @@ impl Outbox {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let waits = self.is_wanted || self.entries.iter().any(|entry| entry.state == State::Waiting);
-        self.blocked.filter(|_| waits && !self.asking)
+        self.blocked.filter(|_| waits && !self.asking && !self.held)
     }
 
     /// How many writes Directus has done so far.
@@ -334,6 +345,7 @@ impl Outbox {
             refusal: None,
             who: who.or_else(|| self.who.clone()),
             generation: self.generation,
+            unanswered: 0,
         });
         self.pump(now);
     }
@@ -342,6 +354,12 @@ impl Outbox {
     #[must_use]
     pub fn who(&self) -> Option<&Who> {
         self.who.as_ref().filter(|_| !self.in_doubt)
+    }
+
+    /// Who the visitor was when that was last certain, whatever doubts came since; unknown after it changed for sure.
+    #[must_use]
+    pub fn last_known(&self) -> Option<&Who> {
+        self.who.as_ref()
     }
 
     /// Somebody wants to know who the visitor is; they may know themselves.
@@ -370,9 +388,12 @@ impl Outbox {
 
     /// Takes up what was kept for this visitor when an earlier page ended; before all that was made since.
     pub fn restore(&mut self, now: Millis, text: &str, store: &str, who: &Who, next: impl FnMut() -> WriteId) {
-        let mut place = 0;
-        for (intent, sent) in saved::read(text, store, next) {
+        let mut refused = Vec::new();
+        for (place, (intent, sent)) in saved::read(text, store, next).into_iter().enumerate() {
             let is_create = matches!(intent.layer.change, Change::Create(_));
+            if sent && is_create && intent.layer.key.is_none() {
+                refused.push(intent.layer.write);
+            }
             self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
             self.entries.insert(
                 place,
@@ -382,15 +403,18 @@ impl Outbox {
                     refusal: None,
                     who: Some(who.clone()),
                     generation: self.generation,
+                    unanswered: 0,
                     intent,
                 },
             );
-            if sent && is_create && self.entries[place].intent.layer.key.is_none() {
-                self.refuse_as_uncertain(place);
-            } else {
-                place += 1;
+        }
+        // Not before all are there: what was to be done to such a row goes with it.
+        for write in refused {
+            if let Some(at) = self.find(write) {
+                self.refuse_as_uncertain(at);
             }
         }
+        self.refuse_orphans();
         self.pump(now);
     }
 
@@ -417,6 +441,7 @@ impl Outbox {
 
     /// Who the visitor is has changed, or may have: what waits is sent only if it is theirs.
     pub fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
+        self.held = false;
         self.generation += 1;
         self.asked_too_early = self.asking;
         self.in_doubt = who.is_none();
@@ -425,8 +450,22 @@ impl Outbox {
         self.pump(now);
     }
 
+    /// A login or a logout begins: from now on, a request may go out as somebody else. Nothing is sent until it is told how it
+    /// ended, by [`identity_changed`](Self::identity_changed) or [`identity_doubted`](Self::identity_doubted).
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// What waits is not kept any longer than the page: the visitor logs out, and what they wrote is nobody else's to find.
+    pub fn forget_stores(&mut self) {
+        for entry in &mut self.entries {
+            entry.intent.store = None;
+        }
+    }
+
     /// The visitor may be somebody else by now, though nothing says so: what waits is sent once it is known that they are not.
     pub fn identity_doubted(&mut self, now: Millis) {
+        self.held = false;
         self.asked_too_early = self.asking;
         self.in_doubt = true;
         self.pump(now);
@@ -443,8 +482,8 @@ impl Outbox {
         }
         match who {
             Ok(who) => {
+                // Only an answered write says that the next one may go sooner.
                 self.blocked = None;
-                self.backoff.reset();
                 self.in_doubt = false;
                 // Who the visitor is has not changed since, as far as anybody knows.
                 let is_same = self.who.as_ref().is_none_or(|known| *known == who);
@@ -506,6 +545,10 @@ impl Outbox {
                 self.tell(at, Progress::Waiting);
                 self.block(now, &error);
             }
+            // It may be the first one that made the row, and this visitor may not read it.
+            (Ok(None), Change::Create(_)) if refusal.as_ref().and_then(Error::code) == Some("RECORD_NOT_UNIQUE") => {
+                self.refuse_as_uncertain(at);
+            }
             (Ok(_), _) => {
                 let error = refusal.unwrap_or_else(|| Error::conflict("the write was refused"));
                 self.refuse(at, error);
@@ -563,6 +606,31 @@ impl Outbox {
         self.entries.remove(at);
         self.outputs.push_back(touch);
         self.backoff.reset();
+        self.refuse_orphans();
+    }
+
+    /// Whether Directus has accepted the write, and only did not say what became of it.
+    #[must_use]
+    pub fn is_accepted(&self, write: WriteId) -> bool {
+        self.find(write).is_some_and(|at| self.entries[at].refusal.as_ref().is_some_and(Error::is_conflict))
+    }
+
+    /// What was to be done to rows whose keys nobody will ever learn: they were created where the visitor may not read, or by
+    /// a page that is gone.
+    fn refuse_orphans(&mut self) {
+        let is_orphan = |entry: &Entry| {
+            let created = entry.intent.layer.row.as_ref().and_then(RowKey::as_created);
+            !matches!(entry.intent.layer.change, Change::Create(_))
+                && self.key(&entry.intent).is_none()
+                && created.is_some_and(|write| self.find(write).is_none())
+        };
+        let orphans: Vec<WriteId> =
+            self.entries.iter().filter(|entry| is_orphan(entry)).map(|entry| entry.intent.layer.write).collect();
+        for write in orphans {
+            if let Some(at) = self.find(write) {
+                self.refuse(at, Error::conflict("the key of the row is not known, so it can't be changed or deleted"));
+            }
+        }
     }
 
     fn refuse(&mut self, at: usize, error: Error) {
@@ -582,8 +650,13 @@ impl Outbox {
 
     fn refuse_as_uncertain(&mut self, at: usize) {
         let collection = &self.entries[at].intent.collection;
+        let what = match self.entries[at].intent.layer.change {
+            Change::Create(_) => "creating in",
+            Change::Update(_) => "updating",
+            Change::Delete => "deleting from",
+        };
         let error = Error::uncertain(format!(
-            "creating in `{collection}`: the answer was lost, so the row may have been saved or not; it is not sent again"
+            "{what} `{collection}`: the answer was lost, so it may have been done or not; it is not sent again"
         ));
         self.refuse(at, error);
     }
@@ -592,11 +665,13 @@ impl Outbox {
         let entry = &mut self.entries[at];
         let is_create = matches!(entry.intent.layer.change, Change::Create(_));
         let is_repeatable = !is_create || entry.intent.layer.key.is_some();
-        if is_unanswered(&error) && !is_repeatable {
+        let is_given_up = is_unanswered(&error) && entry.unanswered + 1 >= UNANSWERED_AT_MOST;
+        if is_unanswered(&error) && !is_repeatable || is_given_up {
             self.refuse_as_uncertain(at);
             self.blocked.get_or_insert(now);
         } else if is_unanswered(&error) || is_turned_away(&error) {
             entry.uncertain |= is_unanswered(&error);
+            entry.unanswered += u32::from(is_unanswered(&error));
             entry.state = State::Waiting;
             self.tell(at, Progress::Waiting);
             self.block(now, &error);
@@ -620,7 +695,11 @@ impl Outbox {
             self.entries.iter().filter(|entry| is_foreign(entry)).map(|entry| entry.intent.layer.write).collect();
         for write in foreign {
             if let Some(at) = self.find(write) {
-                let error = Error::conflict("the login changed before this was sent: it was not sent as somebody else");
+                let kept = self.entries[at].intent.store.is_some();
+                let rest = if kept { "; it is kept until whoever wrote it is back" } else { "" };
+                let error = Error::conflict(format!(
+                    "the login changed before this was sent: it was not sent as somebody else{rest}"
+                ));
                 self.refuse(at, error);
             }
         }
@@ -643,6 +722,9 @@ impl Outbox {
     }
 
     fn pump(&mut self, now: Millis) {
+        if self.held {
+            return;
+        }
         if !self.in_doubt {
             self.disown();
         }

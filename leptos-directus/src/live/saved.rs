@@ -84,6 +84,10 @@ pub(super) fn read(text: &str, store: &str, mut next: impl FnMut() -> WriteId) -
         };
         let row = match change {
             Change::Create(_) => Some(RowKey::created_by(write)),
+            // Of a row that no write here creates, and that has no key: of none that there is.
+            _ if saved.row.is_none() && created.is_none() && saved.created_by.is_some() => {
+                Some(RowKey::created_by(next()))
+            }
             _ => saved.row.map(RowKey::from).or(created),
         };
         let intent = Intent {

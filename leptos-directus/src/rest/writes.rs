@@ -16,7 +16,10 @@ impl Rest {
         let collection = &intent.collection;
         let asked =
             if intent.fields.is_empty() { String::new() } else { format!("?{}", fields(intent).to_query_string()) };
-        // Without a key it is the one item of a singleton.
+        // Without a row it is the one item of a singleton.
+        if key.is_none() && intent.layer.row.is_some() && !matches!(intent.layer.change, Change::Create(_)) {
+            return Err(Error::conflict("the key of the row is not known, so it can't be changed or deleted"));
+        }
         let path = key.map_or_else(|| collection_path(collection), |key| item_path(collection, key));
         let (data, _) = match &intent.layer.change {
             Change::Create(row) => {
@@ -36,6 +39,30 @@ impl Rest {
     pub(crate) async fn row(&self, intent: &Intent, key: &Key) -> Result<Option<Value>, Error> {
         let query = fields(intent).filter(Filter::field(&intent.key_field).eq(key.clone())).limit(1);
         Ok(self.read_page(&intent.collection, &query).await?.items.into_iter().next())
+    }
+
+    /// What became of an update that Directus accepted without a row in its answer. For whoever may write and not read, that is
+    /// how it answers; administrators are answered so for a row that is gone.
+    pub(crate) async fn row_after_update(&self, intent: &Intent, key: &Key) -> Result<Option<Value>, Error> {
+        #[derive(Deserialize)]
+        struct Globals {
+            #[serde(default)]
+            admin_access: bool,
+        }
+        match self.row(intent, key).await {
+            Ok(Some(row)) => return Ok(Some(row)),
+            Ok(None) => {}
+            Err(error) if error.is_forbidden() => {}
+            Err(error) => return Err(error),
+        }
+        let globals =
+            self.get::<Globals>("/policies/me/globals", &Query::new(), "reading what the visitor may do").await;
+        match globals {
+            Ok(globals) => Ok((!globals.admin_access).then_some(Value::Null)),
+            // Administrators may ask.
+            Err(error) if error.is_forbidden() || error.is_unauthorized() => Ok(Some(Value::Null)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Who the visitor is, as far as Directus can be asked.

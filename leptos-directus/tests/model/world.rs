@@ -773,7 +773,7 @@ impl World {
         let config = LiveConfig {
             key_field: key_field.to_owned(),
             only_key: shape.only_key.clone(),
-            revalidate_every: shape.revalidate.map(Duration::from_secs),
+            revalidate_every: Some(shape.revalidate.map_or(Duration::MAX, Duration::from_secs)),
             window: WindowShape::of(&shape.query, key_field),
             small: [0, 0, 0, 2, 50][self.random.usize(0..5)],
             keys_at_most: [1, 4, 64][self.random.usize(0..3)],

@@ -99,6 +99,23 @@ impl Admin {
         self.ok("POST", "/permissions", Some(permission)).await;
         name
     }
+
+    /// The public role may do this with the collection, and nothing else.
+    pub(crate) async fn public_may(&self, collection: &str, actions: &[&str]) {
+        let given =
+            self.ok("GET", &format!("/permissions?filter[collection][_eq]={collection}&fields=id,policy"), None).await;
+        let policy = given[0]["policy"].clone();
+        for permission in given.as_array().unwrap() {
+            self.ok("DELETE", &format!("/permissions/{}", permission["id"]), None).await;
+        }
+        for action in actions {
+            let permission = json!({
+                "policy": policy, "collection": collection, "action": action,
+                "fields": ["*"], "permissions": {}, "validation": {},
+            });
+            self.ok("POST", "/permissions", Some(permission)).await;
+        }
+    }
 }
 
 /// An integer key that counts by itself.

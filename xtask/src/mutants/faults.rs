@@ -16,6 +16,8 @@ const WINDOW: &str = "live/window.rs";
 const REPLY: &str = "live/reply.rs";
 const PLACE: &str = "live/place.rs";
 const DOUBT: &str = "live/doubt.rs";
+const OUTBOX: &str = "live/outbox.rs";
+const OVERLAY: &str = "live/overlay.rs";
 const ENGINE: &str = "engine.rs";
 const MACHINE: &str = "connection/machine.rs";
 const BACKOFF: &str = "connection/backoff.rs";
@@ -115,9 +117,51 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "no-revalidation",
         file: QUERY,
-        text: "            consider(read_at + millis(every));",
-        becomes: "            consider(read_at + 100 * millis(every));",
+        text: "            consider(read_at.saturating_add(millis(every)));",
+        becomes: "            consider(read_at.saturating_add(100 * millis(every)));",
         why: "what nobody announces shows much later than was asked for",
+    },
+    Fault {
+        name: "sent-as-somebody-else",
+        file: OUTBOX,
+        text: "entry.state == State::Waiting && is_known && entry.who.as_ref() != Some(&who)",
+        becomes: "entry.state == State::Waiting && is_known && entry.who.is_some() && who.is_none()",
+        why: "what one user wrote goes out with the session of another",
+    },
+    Fault {
+        name: "sent-while-in-doubt",
+        file: OUTBOX,
+        text: "        if !waits || self.in_doubt || self.blocked.is_some() {",
+        becomes: "        if !waits || self.blocked.is_some() {",
+        why: "a write goes out before it is known whose the session is",
+    },
+    Fault {
+        name: "sent-during-a-login",
+        file: OUTBOX,
+        text: "        if self.held {\n            return;\n        }\n",
+        becomes: "",
+        why: "a write goes out while a login is under way, as whoever the browser's cookie says by then",
+    },
+    Fault {
+        name: "created-twice",
+        file: OUTBOX,
+        text: "let is_repeatable = !is_create || entry.intent.layer.key.is_some();",
+        becomes: "let is_repeatable = true;",
+        why: "a create whose answer was lost is sent again, though its key is not ours",
+    },
+    Fault {
+        name: "writes-out-of-order",
+        file: OUTBOX,
+        text: "if is_update(entry) { before.all(is_other) } else { at == 0 }",
+        becomes: "if is_update(entry) { true } else { before.all(is_other) }",
+        why: "two changes of one row overtake each other",
+    },
+    Fault {
+        name: "own-write-taken-back",
+        file: OVERLAY,
+        text: "matches!(laid.stage, Stage::Confirmed(number) if number <= confirmed)",
+        becomes: "matches!(laid.stage, Stage::Confirmed(_))",
+        why: "a read that was sent before a write was done shows the row as it was",
     },
     Fault {
         name: "retry-after-ignored",

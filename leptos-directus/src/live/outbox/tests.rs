@@ -439,3 +439,95 @@ fn a_text_that_is_not_ours_restores_nothing() {
         assert_eq!(outbox.happens(), [] as [&str; 0], "{text}");
     }
 }
+
+#[test]
+fn nothing_is_sent_or_asked_while_a_login_is_under_way() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.update(2, 1);
+    outbox.outputs();
+    outbox.hold();
+    outbox.answered(NOW, WriteId(1), Ok(json!({})));
+    outbox.update(3, 3);
+    outbox.link_up(NOW);
+    outbox.wake(NOW);
+    assert!(!outbox.happens().iter().any(|what| what == "ask" || what.starts_with("send")));
+    // Refused: the session should be what it was, and that is looked at.
+    outbox.identity_doubted(NOW);
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.sends(), [2, 3]);
+}
+
+#[test]
+fn what_waits_is_kept_when_a_session_ends_and_forgotten_with_a_logout() {
+    let ada = Some("ada".to_owned());
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    assert!(outbox.saved("drafts", &ada).is_some());
+    outbox.forget_stores();
+    assert_eq!(outbox.saved("drafts", &ada), None);
+}
+
+#[test]
+fn what_was_to_be_done_to_a_row_whose_key_nobody_learns_is_refused() {
+    // Created where the visitor may not read.
+    let mut outbox = outbox();
+    outbox.create(1, None);
+    outbox.update(2, RowKey::created_by(WriteId(1)));
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Ok(Value::Null));
+    assert_eq!(outbox.happens(), ["1 confirmed", "touch ", "2 conflict", "touch "]);
+
+    // On its way when the page ended.
+    let mut first = self::outbox();
+    first.create(1, None);
+    first.update(2, RowKey::created_by(WriteId(1)));
+    let ada = Some("ada".to_owned());
+    let text = first.saved("drafts", &ada).unwrap();
+    let mut next = self::outbox();
+    let mut number = 10;
+    next.restore(NOW, &text, "drafts", &ada, || {
+        number += 1;
+        WriteId(number)
+    });
+    assert_eq!(next.happens(), ["11 waits", "12 waits", "11 uncertain", "touch ", "12 conflict", "touch "]);
+    assert_eq!(next.pending().count(), 0);
+}
+
+#[test]
+fn a_write_that_is_never_answered_is_tried_ever_more_slowly_and_then_given_up() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.update(2, 1);
+    let (mut now, mut waits) = (NOW, Vec::new());
+    let mut told = outbox.happens();
+    while !told.iter().any(|what| what == "1 uncertain") {
+        outbox.answered(now, WriteId(1), Err(network()));
+        if let Some(at) = outbox.deadline() {
+            waits.push(at - now);
+            now = at;
+            outbox.tick(now);
+        }
+        // Whatever else is asked is answered.
+        outbox.found(now, Ok(Some("ada".to_owned())));
+        told = outbox.happens();
+    }
+    assert!(waits.len() >= 7 && waits.iter().max() > Some(&4_000), "{waits:?}");
+    // Those behind it go on.
+    assert!(told.contains(&"send 2".to_owned()) || outbox.sends() == [2], "{told:?}");
+}
+
+#[test]
+fn a_create_that_may_have_been_saved_before_is_not_called_refused() {
+    let mut outbox = outbox();
+    outbox.create(1, Some("a"));
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    outbox.outputs();
+    outbox.link_up(NOW);
+    outbox.answered(NOW, WriteId(1), Err(Error::answer(400, "RECORD_NOT_UNIQUE", "taken")));
+    outbox.outputs();
+    outbox.checked(NOW, WriteId(1), Ok(None));
+    assert_eq!(outbox.happens(), ["1 uncertain", "touch a"]);
+}
