@@ -22,7 +22,7 @@ use gloo_net::{
     websocket::{Message, State, WebSocketError, futures::WebSocket},
 };
 use gloo_timers::future::TimeoutFuture;
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Function, Object, Promise, Reflect};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{AbortController, AbortSignal, RequestCache, RequestCredentials, Storage, VisibilityState};
@@ -216,12 +216,15 @@ struct Claimed {
     name: String,
     storage: Storage,
     release: Function,
+    /// Leaves the queue, for whoever goes before it is their turn; of no effect afterwards.
+    leave: AbortController,
     _granted: Closure<dyn FnMut(JsValue) -> Promise>,
 }
 
 impl Drop for Claimed {
     fn drop(&mut self) {
         // A page that ends releases its locks by itself.
+        self.leave.abort();
         let _ = self.release.call0(&JsValue::UNDEFINED);
     }
 }
@@ -245,10 +248,15 @@ impl Store {
                 }
                 held.clone()
             });
-            let claimed =
-                Claimed { name: format!("leptos-directus {name}"), storage, release: release?, _granted: on_grant };
-            let asked = request.call2(&locks, &JsValue::from_str(&claimed.name), claimed._granted.as_ref()).ok()?;
-            drop(asked);
+            let leave = AbortController::new().ok()?;
+            let options = Object::new();
+            Reflect::set(&options, &"signal".into(), &leave.signal()).ok()?;
+            let (name, release) = (format!("leptos-directus {name}"), release?);
+            let asked = request.call3(&locks, &JsValue::from_str(&name), &options, on_grant.as_ref()).ok()?;
+            // Refused only to whoever left: there is nobody to tell.
+            let catch: Function = Reflect::get(&asked, &"catch".into()).ok()?.dyn_into().ok()?;
+            let _ = catch.call1(&asked, &release);
+            let claimed = Claimed { name, storage, release, leave, _granted: on_grant };
             granted.await.ok()?;
             Some(Self(SendWrapper::new(claimed)))
         })

@@ -267,7 +267,12 @@ impl Directus {
             ticker.tick();
             if let Some(status) = process.ended() {
                 let failure = Failure::new(format!("Directus ended while it was starting ({status})"));
-                return Err(process.with_log(failure).mend(format!("read {}", log.display())));
+                let mend = format!(
+                    "read {}; if its data are broken, `rm -r {}` begins anew",
+                    log.display(),
+                    self.settings.folder.display()
+                );
+                return Err(process.with_log(failure).mend(mend));
             }
             Ok(client.send("GET", "/server/ping", None).ok().filter(|reply| reply.status == 200).map(drop))
         });
