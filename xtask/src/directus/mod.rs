@@ -3,7 +3,7 @@
 mod install;
 mod schema;
 
-pub(crate) use install::{Installation, NEWEST, npm};
+pub(crate) use install::{Installation, NEWEST, OLDER, npm};
 
 use crate::{
     failure::{Context, Failure, LOG_LINES, Result, last_lines},
@@ -79,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     /// Whether the admin app (Studio) is served.
     pub(crate) studio: bool,
+    /// Whether it answers 503 while it is busy.
+    pub(crate) limits_pressure: bool,
     pub(crate) secret: String,
     pub(crate) admin_token: String,
 }
@@ -104,8 +106,9 @@ impl Settings {
             ("EXTENSIONS_PATH", path("extensions")),
             ("STORAGE_LOCATIONS", text("local")),
             ("STORAGE_LOCAL_ROOT", path("uploads")),
-            // A busy machine would answer 503 to everything.
-            ("PRESSURE_LIMITER_ENABLED", text("false")),
+            // A busy machine would answer 503 to everything; where that is wanted, with the time to come back.
+            ("PRESSURE_LIMITER_ENABLED", self.limits_pressure.to_string()),
+            ("PRESSURE_LIMITER_RETRY_AFTER", text("1")),
             ("TELEMETRY", text("false")),
             ("EMAIL_VERIFY_SETUP", text("false")),
             ("PROJECT_OWNER_ENABLED", text("false")),
@@ -164,7 +167,15 @@ impl Directus {
         if is_new {
             copy_template(&template(installation, &schema, &token, ticker)?, &folder)?;
         }
-        let settings = Settings { secret: kept_secret(&folder)?, folder, port, mode, studio: true, admin_token: token };
+        let settings = Settings {
+            secret: kept_secret(&folder)?,
+            folder,
+            port,
+            mode,
+            studio: true,
+            limits_pressure: false,
+            admin_token: token,
+        };
         let mut directus = Self { installation: installation.clone(), settings, process: None };
         directus.start(ticker)?;
         if !is_new && fs::read_to_string(&stamp_file).ok().as_deref() != Some(&stamp) {
@@ -200,6 +211,7 @@ impl Directus {
             port: free_port()?,
             mode,
             studio: false,
+            limits_pressure: false,
             secret: random_secret()?,
             admin_token: token,
         };
@@ -212,6 +224,10 @@ impl Directus {
         format!("http://127.0.0.1:{}", self.settings.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.settings.port
+    }
+
     pub(crate) fn admin_token(&self) -> &str {
         &self.settings.admin_token
     }
@@ -222,6 +238,11 @@ impl Directus {
 
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.settings.mode = mode;
+    }
+
+    /// From the next start on it answers 503 while it is busy.
+    pub(crate) fn limit_pressure(&mut self) {
+        self.settings.limits_pressure = true;
     }
 
     fn client(&self) -> Client {
@@ -293,6 +314,7 @@ fn template(installation: &Installation, schema: &schema::Schema, token: &str, t
             port: free_port()?,
             mode: Mode::Public,
             studio: false,
+            limits_pressure: false,
             secret: random_secret()?,
             admin_token: token.to_owned(),
         };
@@ -361,6 +383,7 @@ mod tests {
             port: 4711,
             mode: Mode::Strict,
             studio: false,
+            limits_pressure: false,
             secret: "s".into(),
             admin_token: "t".into(),
         };

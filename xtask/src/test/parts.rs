@@ -2,19 +2,21 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Mode, npm},
+    directus::{Directus, Installation, Mode, OLDER},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
     report::Ticker,
-    site::{Profile, Site, server_environment, start_server},
-    toolchain::wasm_bindgen,
-    workspace::{Scratch, copy_folder, lock, without_settings},
+    site::{Built, Profile, release, server_environment, start_server},
+    soak::{Course, Stage},
+    toolchain::{playwright, wasm_bindgen},
+    workspace::{Scratch, copy_folder, without_settings},
 };
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const WASM: [&str; 2] = ["--target", "wasm32-unknown-unknown"];
@@ -44,12 +46,50 @@ pub(super) const PARTS: &[Part] = &[
         run: e2e,
     },
     Part {
+        name: "soak",
+        about: "writers, faults, mirrors and two pages for 2.5 minutes: at each pause all show what REST gives",
+        long: false,
+        run: soak,
+    },
+    Part {
+        name: "soak-long",
+        about: "the same for half an hour, ten minutes of it with Directus 11.17.4 and ten with the pressure limiter",
+        long: true,
+        run: soak_long,
+    },
+    Part {
         name: "mutants",
         about: "deliberate faults of the engine, each of which the tests must find",
         long: true,
         run: mutants,
     },
 ];
+
+fn soak(run: &mut Run<'_>) -> Result<Counts> {
+    let version = run.options.directus_version.clone();
+    soaks(run, &[(&version, 150, false)])
+}
+
+fn soak_long(run: &mut Run<'_>) -> Result<Counts> {
+    let version = run.options.directus_version.clone();
+    soaks(run, &[(&version, 600, false), (&version, 600, true), (OLDER, 600, false)])
+}
+
+/// One after the other: a version, so many seconds, with the pressure limiter or without.
+fn soaks(run: &mut Run<'_>, all: &[(&str, u64, bool)]) -> Result<Counts> {
+    let (toolchain, chrome) = (run.wasm()?, run.browser()?);
+    let mut counts = Counts::default();
+    for (version, seconds, pressure_limiter) in all {
+        let step = run.step();
+        let installation = Installation::get(version, &step)?;
+        let stage = Stage::build(run.workspace, installation, toolchain.clone(), &chrome, &run.logs, &step)?;
+        let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
+        let time = Duration::from_secs(*seconds);
+        let is_right = stage.run(&Course { time, seed, pressure_limiter: *pressure_limiter })?;
+        counts += if is_right { Counts::one_passed() } else { Counts::one_failed() };
+    }
+    Ok(counts)
+}
 
 fn mutants(run: &mut Run<'_>) -> Result<Counts> {
     let (passed, failed) = crate::mutants::judge_all(run.workspace, &[])?;
@@ -326,21 +366,10 @@ fn take_along(run: &mut Run<'_>) -> Result<Counts> {
 fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     let browser = run.browser()?;
     let installation = run.installation()?;
-    let folder = run.workspace.root.join("end2end");
-    if !install_packages(run, &folder)? {
-        return Ok(Counts::one_failed());
-    }
-
+    let folder = playwright(run.workspace, &run.step(), &run.logs.join("npm-ci.log"))?;
     let scratch = Scratch::new("e2e")?;
     let toolchain = run.wasm()?;
-    let step = run.step();
-    let site = Site::new(run.workspace, Profile::Release, scratch.path().join("site"), toolchain, &step)?;
-    site.copy_assets()?;
-    site.build_wasm(&step)?;
-    let built = site.build_server(&step)?;
-    // Another run may build while this one serves.
-    let binary = scratch.path().join("server");
-    fs::copy(&built, &binary).context(|| format!("cannot copy {}", built.display()))?;
+    let Built { site, server: binary } = release(run.workspace, toolchain, scratch.path(), &run.step())?;
 
     let mut ticker = Ticker::new("      Directus starts");
     let directus =
@@ -353,7 +382,7 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     without_settings(&mut command);
     command
         .current_dir(scratch.path())
-        .envs(server_environment(site.root(), port, Profile::Release, None))
+        .envs(server_environment(&site, port, Profile::Release, None))
         .env("DIRECTUS_URL", &directus_url);
     let server = start_server(&mut command, port, Output::Logged(&server_log), &mut ticker)?;
 
@@ -384,26 +413,6 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     }
     drop(server);
     Ok(counts)
-}
-
-/// `npm ci`, unless what is installed is what the lock file names.
-fn install_packages(run: &mut Run<'_>, folder: &Path) -> Result<bool> {
-    let _lock = lock(&run.workspace.root.join("target/npm-ci.lock"), "the installation of Playwright")?;
-    let wanted =
-        fs::read(folder.join("package-lock.json")).context(|| "cannot read end2end/package-lock.json".to_owned())?;
-    let wanted = sha1_smol::Sha1::from(wanted).digest().to_string();
-    let stamp: PathBuf = folder.join("node_modules/.installed-by-xtask");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        return Ok(true);
-    }
-    let mut npm = npm(folder);
-    npm.arg("ci").env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
-    if !run.command(&mut npm, 15)?.0 {
-        eprintln!("error: Playwright cannot be installed\n  what helps: is the npm registry reachable (`npm ping`)?");
-        return Ok(false);
-    }
-    fs::write(&stamp, wanted).context(|| format!("cannot write {}", stamp.display()))?;
-    Ok(true)
 }
 
 fn read_report(path: &Path) -> Result<Counts> {
