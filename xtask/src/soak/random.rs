@@ -47,7 +47,10 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_and_what_is_drawn_stays_within_its_bounds() {
-        let draw = |seed| (0..1_000).map(|_| seed).scan(Random::new(seed), |random, _| Some(random.between(3, 7)));
+        let draw = |seed| {
+            let mut random = Random::new(seed);
+            (0..1_000).map(move |_| random.between(3, 7))
+        };
         let drawn: Vec<u64> = draw(1).collect();
         assert_eq!(drawn, draw(1).collect::<Vec<_>>());
         assert_ne!(drawn, draw(2).collect::<Vec<_>>());

@@ -24,7 +24,7 @@ impl Shape {
         if query["limit"].is_null() {
             query["limit"] = json!(-1);
         }
-        if let Some(sort) = query["sort"].as_array_mut() {
+        if let Some(sort) = query.get_mut("sort").and_then(Value::as_array_mut) {
             let key = json!(self.key);
             if !sort.contains(&key) && !sort.contains(&json!(format!("-{}", self.key))) {
                 sort.push(key);

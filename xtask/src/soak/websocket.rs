@@ -76,7 +76,7 @@ impl Frames {
 
     fn take(&mut self) -> Option<(bool, u8, Vec<u8>)> {
         let (first, second) = (*self.bytes.first()?, *self.bytes.get(1)?);
-        let (length, start) = match second & 0x7f {
+        let (length, start): (usize, usize) = match second & 0x7f {
             126 => (usize::from(u16::from_be_bytes(self.bytes.get(2..4)?.try_into().ok()?)), 4),
             127 => (usize::try_from(u64::from_be_bytes(self.bytes.get(2..10)?.try_into().ok()?)).ok()?, 10),
             short => (usize::from(short), 2),

@@ -232,8 +232,9 @@ impl Writer {
     fn others(&mut self) -> Result<u64> {
         if self.random.once_in(2) {
             let name = self.random.pick(&["Ada", "ada", "Zoë", "Ömer", "Émile", "Noah"]);
+            let name = format!("{name} {}", self.random.between(0, 9));
             let author = json!(self.random.between(1, 3));
-            self.update("authors", &author, &json!({ "name": format!("{name} {}", self.random.between(0, 9)) }))?;
+            self.update("authors", &author, &json!({ "name": name }))?;
         } else {
             let headline = format!("Headline {}", self.random.between(0, 1_000));
             let body = json!({ "headline": headline, "breaking": self.random.once_in(2) });
