@@ -18,6 +18,7 @@ use futures::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},
         oneshot,
     },
+    future::{AbortHandle, Aborted, abortable},
     select_biased,
     stream::FuturesUnordered,
 };
@@ -298,6 +299,7 @@ impl Driver {
     async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
         let mut wakes = WakeEvents::listen();
         let mut reads = FuturesUnordered::new();
+        let mut on_their_way: HashMap<QueryId, AbortHandle> = HashMap::new();
         let mut socket: Option<Socket> = None;
         let mut socket_number = 0;
         let mut opening = None;
@@ -325,7 +327,12 @@ impl Driver {
                         if let Some(reader) = self.queries.get_mut(&id) {
                             let (collection, query) =
                                 (reader.collection.clone(), scope.query(&reader.query, &reader.key_field));
-                            reads.push(read(self.rest.clone(), id, number, collection, query));
+                            let (read, handle) = abortable(read(self.rest.clone(), id, number, collection, query));
+                            reads.push(read);
+                            // One that was lost with its link is not waited for any more.
+                            if let Some(lost) = on_their_way.insert(id, handle) {
+                                lost.abort();
+                            }
                             // Whoever counts the reads is told.
                             (reader.sink)(live::Output::Read(number, scope));
                         }
@@ -335,7 +342,10 @@ impl Driver {
                             (reader.sink)(output);
                         }
                     }
-                    Output::Expired(id) => self.expired(id),
+                    Output::Expired(id) => {
+                        self.expired(id);
+                        on_their_way.retain(|id, _| self.queries.contains_key(id));
+                    }
                     Output::Stream(id, event) => {
                         if let Some(sink) = self.streams.get_mut(&id) {
                             sink(event);
@@ -382,13 +392,17 @@ impl Driver {
                     opening = None;
                     match result {
                         Ok(open) => {
+                            if socket_number > 1 {
+                                self.rest.renew_connections();
+                            }
                             socket = Some(open);
                             self.engine.opened(now, socket_number);
                         }
                         Err(error) => self.engine.refused(now, socket_number, &error),
                     }
                 }
-                Happened::Reply((id, read, result)) => self.engine.reply(now, id, read, result),
+                Happened::Reply(Ok((id, read, result))) => self.engine.reply(now, id, read, result),
+                Happened::Reply(Err(Aborted)) => {}
                 Happened::Wake(wake) => self.engine.wake(now, wake),
                 Happened::Tick => self.engine.tick(now),
             }
@@ -453,7 +467,7 @@ enum Happened {
     Command(Command),
     Socket(SocketEvent),
     Opened(Result<Socket, Error>),
-    Reply((QueryId, ReadId, Result<Page<Value>, Error>)),
+    Reply(Result<(QueryId, ReadId, Result<Page<Value>, Error>), Aborted>),
     Wake(Wake),
     Tick,
 }

@@ -102,6 +102,11 @@ impl Rest {
         &self.http
     }
 
+    /// From now on over new connections: the link was lost, and those that were open may be dead without saying so.
+    pub(crate) fn renew_connections(&mut self) {
+        self.http = self.http.renewed();
+    }
+
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }

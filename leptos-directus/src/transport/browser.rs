@@ -47,6 +47,11 @@ impl Drop for Abort {
 }
 
 impl HttpClient {
+    /// The browser's connections are its own business.
+    pub(crate) fn renewed(&self) -> Self {
+        self.clone()
+    }
+
     pub(crate) fn send(
         &self,
         request: HttpRequest,

@@ -214,29 +214,32 @@ fn directus(run: &mut Run<'_>) -> Result<Counts> {
         let scratch = Scratch::new(&format!("directus-{mode}"))?;
         let mut ticker = Ticker::new(&format!("      Directus starts ({mode})"));
         let directus = Directus::fresh(run.workspace, &installation, scratch.path(), mode, &mut ticker)?;
+        let (url, log, token) = (directus.url(), directus.log(), directus.admin_token().to_owned());
+        // Tests may kill it.
+        let control = Control::listen(directus)?;
         for command in &mut commands {
-            command.env(format!("DIRECTUS_TEST_URL{suffix}"), directus.url());
-            command.env("DIRECTUS_TEST_ADMIN_TOKEN", directus.admin_token());
+            command.env(format!("DIRECTUS_TEST_URL{suffix}"), &url);
+            command.env(format!("DIRECTUS_TEST_CONTROL_URL{suffix}"), control.url());
+            command.env("DIRECTUS_TEST_ADMIN_TOKEN", &token);
         }
         // Directus goes before its folder.
-        running.push((directus, scratch));
+        running.push((control, scratch, mode, log));
     }
     for command in &mut commands {
         with_rest(run, command);
     }
     let counts = run.cargo_tests(commands, 30);
-    for (directus, _) in &running {
-        keep_log(run, directus, &counts);
+    for (_, _, mode, log) in &running {
+        keep_log(run, *mode, log, &counts);
     }
     counts
 }
 
 /// The log of a Directus goes with its folder: what a failure may need is kept.
-fn keep_log(run: &Run<'_>, directus: &Directus, counts: &Result<Counts>) {
-    let port = directus.url().rsplit(':').next().unwrap_or_default().to_owned();
-    let kept = run.logs.join(format!("directus-{port}.log"));
+fn keep_log(run: &Run<'_>, mode: Mode, log: &Path, counts: &Result<Counts>) {
+    let kept = run.logs.join(format!("directus-{mode}.log"));
     // Without a log nothing can be kept.
-    if fs::copy(directus.log(), &kept).is_ok() && !counts.as_ref().is_ok_and(|counts| counts.failed == 0) {
+    if fs::copy(log, &kept).is_ok() && !counts.as_ref().is_ok_and(|counts| counts.failed == 0) {
         show(&kept, 15);
     }
 }
