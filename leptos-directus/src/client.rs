@@ -303,6 +303,8 @@ impl Driver {
         let mut socket: Option<Socket> = None;
         let mut socket_number = 0;
         let mut opening = None;
+        // A link that we gave up ourselves, because nothing came over it any more.
+        let mut died_silently = false;
         loop {
             while let Some(output) = self.engine.next_output() {
                 match output {
@@ -313,6 +315,7 @@ impl Driver {
                         opening = Some(Box::pin(Socket::open(http, target)));
                     }
                     Output::Close => {
+                        died_silently = true;
                         socket = None;
                         opening = None;
                     }
@@ -392,7 +395,7 @@ impl Driver {
                     opening = None;
                     match result {
                         Ok(open) => {
-                            if socket_number > 1 {
+                            if std::mem::take(&mut died_silently) {
                                 self.rest.renew_connections();
                             }
                             socket = Some(open);

@@ -486,10 +486,9 @@ async fn a_server_that_answers_and_never_sends_init_is_not_called_live_and_is_tr
     .await;
     *is_mute.lock().unwrap() = true;
     // Over a new socket: pings are answered, subscriptions are not.
-    stand.directus.disconnect();
-    stand.directus.connect();
-    stand.change().await;
     let sockets = meddler.sockets();
+    meddler.say(&Message::Close(None));
+    stand.change().await;
     eventually_within(NOTICED_SILENCE, "another try", || (meddler.sockets() > sockets + 1).then_some(())).await;
     assert_ne!(stand.history.last().status, LiveStatus::Live);
     *is_mute.lock().unwrap() = false;

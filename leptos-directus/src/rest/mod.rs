@@ -102,7 +102,7 @@ impl Rest {
         &self.http
     }
 
-    /// From now on over new connections: the link was lost, and those that were open may be dead without saying so.
+    /// The link died silently, and with it what connections were kept open: from now on over new ones.
     pub(crate) fn renew_connections(&mut self) {
         self.http = self.http.renewed();
     }

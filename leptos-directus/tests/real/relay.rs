@@ -295,12 +295,12 @@ impl Shared {
         }
         drop(state);
         let shared = Arc::clone(&self);
-        thread::spawn(move || shared.pump(number, Way::Down, down_from, Some(down_to)));
-        self.pump(number, Way::Up, near, Some(far));
+        thread::spawn(move || shared.pump(number, Way::Down, down_from, Some(&down_to)));
+        self.pump(number, Way::Up, near, Some(&far));
     }
 
     /// One way of one connection, until its end.
-    fn pump(&self, number: u64, way: Way, mut from: TcpStream, to: Option<TcpStream>) {
+    fn pump(&self, number: u64, way: Way, mut from: TcpStream, to: Option<&TcpStream>) {
         let mut buffer = vec![0; 16 * 1024];
         let mut is_lost = false;
         loop {
@@ -310,7 +310,7 @@ impl Shared {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
                 Err(_) => break,
             };
-            let Some(to) = &to else { continue };
+            let Some(to) = to else { continue };
             match self.pass(number, way, &mut from, &buffer[..count], to) {
                 Ok(true) => {}
                 _ => {
@@ -322,7 +322,7 @@ impl Shared {
         let is_silent = self.lock().connections.get(&number).is_some_and(|connection| connection.is_silent);
         if !is_lost
             && !is_silent
-            && let Some(to) = &to
+            && let Some(to) = to
         {
             let _ = to.shutdown(Shutdown::Write);
         }

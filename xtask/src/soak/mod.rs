@@ -73,7 +73,7 @@ pub(crate) fn soak(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         Installation::get(&options.directus_version, step)
     })?;
     let toolchain = steps.run("compiler for wasm32", |step| WasmToolchain::get(options.wasm, step))?;
-    let chrome = steps.run("browser", |step| Chrome::get(step))?;
+    let chrome = steps.run("browser", Chrome::get)?;
     let stage = steps.run("build page, server and mirror", |step| {
         Stage::build(workspace, installation, toolchain, &chrome, &logs, step)
     })?;
@@ -162,6 +162,8 @@ impl<'a> Stage<'a> {
             tally.divergences += 1;
             eprintln!("{}", divergence.text(seed, &world.deeds));
         }
+        // The log goes with the folder; without one nothing can be kept.
+        let _ = fs::copy(world.directus.log(), self.logs.join("soak-directus.log"));
         println!("{}", tally.line(course, self.installation.version(), began.elapsed(), &world));
         Ok(divergence.is_none())
     }

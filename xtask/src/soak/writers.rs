@@ -207,7 +207,7 @@ impl Writer {
                 self.database.add(collection, [made[key].clone()]);
                 Ok(1)
             }
-            choice @ (0..=2 | 3 | 4) if choice < 4 || count > many => {
+            choice @ 0..=4 if choice < 4 || count > many => {
                 let Some(key) = self.database.take(&mut self.random, collection, 1, least).pop() else { return Ok(0) };
                 self.delete(collection, &key)?;
                 Ok(1)
