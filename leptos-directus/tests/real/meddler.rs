@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, stream};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -73,24 +73,24 @@ async fn pass(
     };
     let Ok(mut near) = accept_hdr_async(stream, asked).await else { return };
     let Ok((mut far, _)) = connect_async(target).await else { return };
+    // Until one of the three has nothing more to say, or cannot be told.
     loop {
-        tokio::select! {
+        let passed = tokio::select! {
             message = injected.recv() => match message {
-                Some(message) if near.send(message).await.is_ok() => {}
-                _ => return,
+                Some(message) => near.send(message).await,
+                None => return,
             },
             message = near.next() => match message {
-                Some(Ok(message)) if far.send(message).await.is_ok() => {}
+                Some(Ok(message)) => far.send(message).await,
                 _ => return,
             },
-            message = far.next() => {
-                let Some(Ok(message)) = message else { return };
-                for message in meddle(message) {
-                    if near.send(message).await.is_err() {
-                        return;
-                    }
-                }
-            }
+            message = far.next() => match message {
+                Some(Ok(message)) => near.send_all(&mut stream::iter(meddle(message).into_iter().map(Ok))).await,
+                _ => return,
+            },
+        };
+        if passed.is_err() {
+            return;
         }
     }
 }

@@ -352,7 +352,7 @@ impl<'a> World<'a> {
         self.deeds = vec![format!("round {}", tally.rounds)];
         self.database.learn()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let writers: Vec<_> = [Manner::Rest, Manner::WebSocket, Manner::Batches, Manner::Rest]
+        let writers: Vec<_> = [Manner::Rest, Manner::WebSocket, Manner::Batches, Manner::Batches]
             .into_iter()
             .map(|manner| {
                 let writer = Writer::new(manner, self.database.clone(), self.random.fork());
@@ -462,6 +462,7 @@ impl<'a> World<'a> {
     fn check(&mut self, tally: &mut Tally) -> Result<Option<Divergence>> {
         let quiet = Instant::now();
         let mut waiting: Vec<usize> = (0..self.observers.len()).collect();
+        let mut last = (Duration::ZERO, String::new());
         let mut truths: Vec<Option<Vec<Value>>> = vec![None; self.observers.len()];
         while !waiting.is_empty() {
             let mut still = Vec::new();
@@ -485,7 +486,11 @@ impl<'a> World<'a> {
                 let own = observer.record.traffic().last_socket.filter(|opened| *opened > quiet).unwrap_or(quiet);
                 if shown.rows == expected && observer.is_live(&shown) {
                     tally.checks += 1;
-                    tally.slowest = tally.slowest.max(shown.since.saturating_duration_since(own));
+                    let took = shown.since.saturating_duration_since(own);
+                    if took >= last.0 {
+                        last = (took, format!("{} of “{}”", observer.name, observer.shape.name));
+                    }
+                    tally.slowest = tally.slowest.max(took);
                     tally.slowest_in_all = tally.slowest_in_all.max(shown.since.saturating_duration_since(quiet));
                     continue;
                 }
@@ -521,10 +526,11 @@ impl<'a> World<'a> {
         }
         self.deeds.clear();
         eprintln!(
-            "      {} rounds, {} row changes, {} checks, slowest {} ms after its socket or the last write, {} ms in all",
+            "      round {}: {} row changes in all; last was {} after {} ms; slowest of all {} ms, {} ms with its way back",
             tally.rounds,
             tally.written.rows,
-            tally.checks,
+            last.1,
+            last.0.as_millis(),
             tally.slowest.as_millis(),
             tally.slowest_in_all.as_millis()
         );
