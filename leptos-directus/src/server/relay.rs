@@ -248,25 +248,21 @@ impl Owed {
     }
 }
 
-/// How a relay ended.
-#[derive(Debug)]
-pub(super) struct Relayed {
-    pub(super) ended: Ended,
-    /// Whether the way to Directus may be dead without saying so, and with it every connection that is kept open there.
-    pub(super) is_way_suspect: bool,
-}
-
 /// How many bytes a side has accepted so far; tells a slow reader from one that reads nothing.
 pub(super) type Accepted = Arc<AtomicU64>;
 
 /// Relays until one side ends, then takes leave of both.
+///
+/// `suspect` is called if the way to Directus may be dead without saying so, and with it every connection that is kept open
+/// there: before the leave, which takes its time on such a way, because the visitor is back at once.
 pub(super) async fn relay<C, U>(
     client: WebSocketStream<C>,
     upstream: WebSocketStream<U>,
     rules: &Rules,
     accepted: &Accepted,
     mut draining: watch::Receiver<bool>,
-) -> Relayed
+    suspect: impl FnOnce(),
+) -> Ended
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
@@ -286,7 +282,9 @@ where
         // An error is the server gone, which ends this as well.
         _ = draining.wait_for(|draining| *draining) => Ended::Draining,
     };
-    let is_way_suspect = owed.is_overdue() || matches!(ended, Ended::UpstreamDead | Ended::UpstreamSlow);
+    if owed.is_overdue() || matches!(ended, Ended::UpstreamDead | Ended::UpstreamSlow) {
+        suspect();
+    }
     let (client_goodbye, upstream_goodbye) = (ended.to_client(), ended.to_upstream());
     let client = async {
         if let Ok(socket) = from_client.reunite(to_client) {
@@ -299,7 +297,7 @@ where
         }
     };
     futures::join!(client, upstream);
-    Relayed { ended, is_way_suspect }
+    ended
 }
 
 /// From the visitor to Directus.

@@ -29,7 +29,7 @@ use super::{
     admission::{Admitted, Code, Verdict, admit},
     caller::{caller, peer},
     origin::{Source, source, source_of_a_read},
-    relay::{Accepted, Relayed, Rules, relay},
+    relay::{Accepted, Rules, relay},
     upstream::socket_config,
 };
 
@@ -189,11 +189,8 @@ async fn serve(server: DirectusServer, upgrade: OnUpgrade, admitted: Admitted) {
         idle_timeout: config.directus_idle_timeout,
         write_timeout: config.directus_write_timeout,
     };
-    let Relayed { ended, is_way_suspect } =
-        relay(client, socket, &rules, &accepted, server.0.draining.subscribe()).await;
-    if is_way_suspect {
-        server.0.upstream.renew_connections();
-    }
+    let suspect = || server.0.upstream.renew_connections();
+    let ended = relay(client, socket, &rules, &accepted, server.0.draining.subscribe(), suspect).await;
     if ended.puts_mode_in_doubt() {
         server.0.mode.forget();
     }
