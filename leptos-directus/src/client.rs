@@ -276,13 +276,10 @@ struct Driver {
     streams: HashMap<StreamId, StreamSink>,
 }
 
-async fn read(
-    rest: Rest,
-    id: QueryId,
-    read: ReadId,
-    collection: String,
-    query: Query,
-) -> (QueryId, ReadId, Result<Page<Value>, Error>) {
+/// What came of a read.
+type Answer = (QueryId, ReadId, Result<Page<Value>, Error>);
+
+async fn read(rest: Rest, id: QueryId, read: ReadId, collection: String, query: Query) -> Answer {
     (id, read, rest.read_page(&collection, &query).await)
 }
 
@@ -470,7 +467,7 @@ enum Happened {
     Command(Command),
     Socket(SocketEvent),
     Opened(Result<Socket, Error>),
-    Reply(Result<(QueryId, ReadId, Result<Page<Value>, Error>), Aborted>),
+    Reply(Result<Answer, Aborted>),
     Wake(Wake),
     Tick,
 }
