@@ -7,15 +7,18 @@
 //!
 //! `--token T` (or the environment's `DIRECTUS_TOKEN`, which no process list shows) reads as somebody, `--ws URL` names the
 //! WebSocket where it is not Directus's own (`ws://host/directus-ws` with `--directus http://host/directus`), `--key FIELD`
-//! the key where it is not `id`. A line is `{"status": …, "error": …, "rows": […]}`, with the rows that REST would give.
+//! the key where it is not `id`, `--watch COLLECTION,COLLECTION` others whose changes show in the rows, `--revalidate SECONDS`
+//! how often to read whatever is announced. A line is `{"status": …, "error": …, "rows": […]}`, with the rows that REST would
+//! give.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use futures::StreamExt;
 use leptos_directus::{Directus, NativeOptions, Query, UseRealtimeCollectionOptions};
 use serde_json::json;
 
-const USAGE: &str = "usage: mirror --directus URL [--ws URL] [--token T] [--key FIELD] COLLECTION ['QUERY JSON']";
+const USAGE: &str = "usage: mirror --directus URL [--ws URL] [--token T] [--key FIELD] [--watch COLLECTIONS] \
+                     [--revalidate SECONDS] COLLECTION ['QUERY JSON']";
 
 struct Arguments {
     options: NativeOptions,
@@ -26,6 +29,7 @@ struct Arguments {
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut directus, mut ws, mut token, mut key) = (None, None, std::env::var("DIRECTUS_TOKEN").ok(), None);
+    let (mut watch, mut revalidate) = (None, None);
     let mut rest = Vec::new();
     while let Some(word) = words.next() {
         let slot = match word.as_str() {
@@ -33,6 +37,8 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--ws" => &mut ws,
             "--token" => &mut token,
             "--key" => &mut key,
+            "--watch" => &mut watch,
+            "--revalidate" => &mut revalidate,
             option if option.starts_with("--") => return Err(format!("there is no option {option}")),
             _ => {
                 rest.push(word);
@@ -51,6 +57,13 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let mut list = UseRealtimeCollectionOptions::default();
     if let Some(key) = key {
         list = list.key_field(key);
+    }
+    if let Some(collections) = watch {
+        list = list.watch(collections.split(','));
+    }
+    if let Some(seconds) = revalidate {
+        let seconds = seconds.parse().ok().filter(|seconds| *seconds > 0);
+        list = list.revalidate_every(Duration::from_secs(seconds.ok_or("--revalidate needs a number of seconds")?));
     }
     let mut rest = rest.into_iter();
     let collection = rest.next().ok_or("the collection is missing")?;

@@ -18,7 +18,7 @@ use futures::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},
         oneshot,
     },
-    future::BoxFuture,
+    future::{AbortHandle, Aborted, BoxFuture, abortable},
     select_biased,
     stream::FuturesUnordered,
 };
@@ -431,13 +431,10 @@ enum Done {
     Claimed(String, Option<Store>),
 }
 
-async fn read(
-    rest: Rest,
-    id: QueryId,
-    read: ReadId,
-    collection: String,
-    query: Query,
-) -> (QueryId, ReadId, Result<Page<Value>, Error>) {
+/// What came of a read.
+type Replied = (QueryId, ReadId, Result<Page<Value>, Error>);
+
+async fn read(rest: Rest, id: QueryId, read: ReadId, collection: String, query: Query) -> Replied {
     (id, read, rest.read_page(&collection, &query).await)
 }
 
@@ -454,9 +451,12 @@ impl Driver {
     async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
         let mut wakes = WakeEvents::listen();
         let mut reads = FuturesUnordered::new();
+        let mut on_their_way: HashMap<QueryId, AbortHandle> = HashMap::new();
         let mut socket: Option<Socket> = None;
         let mut socket_number = 0;
         let mut opening = None;
+        // A link that we gave up ourselves, because nothing came over it any more.
+        let mut died_silently = false;
         loop {
             self.open_stores();
             self.outbox_outputs();
@@ -469,6 +469,7 @@ impl Driver {
                         opening = Some(Box::pin(Socket::open(http, target)));
                     }
                     Output::Close => {
+                        died_silently = true;
                         socket = None;
                         opening = None;
                     }
@@ -488,7 +489,12 @@ impl Driver {
                             reader.sent = Some((number, self.outbox.confirmed(), scope.clone()));
                             let (collection, query) =
                                 (reader.collection.clone(), scope.query(&reader.query, &reader.key_field));
-                            reads.push(read(self.rest.clone(), id, number, collection, query));
+                            let (read, handle) = abortable(read(self.rest.clone(), id, number, collection, query));
+                            reads.push(read);
+                            // One that was lost with its link is not waited for any more.
+                            if let Some(lost) = on_their_way.insert(id, handle) {
+                                lost.abort();
+                            }
                             // Whoever counts the reads is told.
                             (reader.sink)(News::Live(live::Output::Read(number, scope)));
                         }
@@ -498,7 +504,10 @@ impl Driver {
                             (reader.sink)(News::Live(output));
                         }
                     }
-                    Output::Expired(id) => self.expired(id),
+                    Output::Expired(id) => {
+                        self.expired(id);
+                        on_their_way.retain(|id, _| self.queries.contains_key(id));
+                    }
                     Output::Stream(id, event) => {
                         if let Some(sink) = self.streams.get_mut(&id) {
                             sink(event);
@@ -559,13 +568,17 @@ impl Driver {
                     opening = None;
                     match result {
                         Ok(open) => {
+                            if std::mem::take(&mut died_silently) {
+                                self.rest.renew_connections();
+                            }
                             socket = Some(open);
                             self.engine.opened(now, socket_number);
                         }
                         Err(error) => self.engine.refused(now, socket_number, &error),
                     }
                 }
-                Happened::Reply((id, read, result)) => self.reply(now, id, read, result),
+                Happened::Reply(Ok((id, read, result))) => self.reply(now, id, read, result),
+                Happened::Reply(Err(Aborted)) => {}
                 Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
                 Happened::Done(Done::Found(who)) => self.found(now, who),
@@ -838,7 +851,7 @@ enum Happened {
     Command(Command),
     Socket(SocketEvent),
     Opened(Result<Socket, Error>),
-    Reply((QueryId, ReadId, Result<Page<Value>, Error>)),
+    Reply(Result<Replied, Aborted>),
     Done(Done),
     Wake(Wake),
     Tick,

@@ -2,8 +2,8 @@
 #![cfg(feature = "native")]
 
 mod real;
-#[path = "real/wire.rs"]
-mod wire;
+#[path = "real/relay.rs"]
+mod relay;
 
 use any_spawner::Executor;
 use futures::StreamExt;
@@ -15,11 +15,11 @@ use leptos_directus::{
     use_realtime_infinite, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
+use relay::{Fault, Relay};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, MutexGuard};
-use wire::Wire;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Post {
@@ -685,19 +685,19 @@ async fn a_row_s_key_is_given_as_it_is_by_a_signal_or_by_a_closure() {
 #[tokio::test]
 async fn a_stream_of_a_lost_socket_subscribes_again_and_says_so() {
     let page = Page::open().await;
-    let wire = Wire::to(&page.admin.url).await;
-    let directus = Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token));
+    let relay = Relay::to(&page.admin.url).unwrap();
+    let directus = Directus::native(NativeOptions::new(relay.url()).token(&page.admin.token));
     let options = SubscribeOptions::new().uid("posts").query(Query::new().sort("id"));
     let mut stream = directus.subscribe::<Post>(&page.posts, options).await.unwrap();
     assert!(matches!(stream.next().await, Some(Message::Init { data, .. }) if data.is_empty()));
-    wire.cut();
+    relay.set(Fault::Refuse).unwrap();
     eventually("the loss", async || match directus.status().get_untracked() {
         ConnectionStatus::Reconnecting { .. } => Ok(()),
         other => Err(other),
     })
     .await;
     page.create("missed", "x").await;
-    wire.mend();
+    relay.set(Fault::Pass).unwrap();
     directus.retry_now();
     let told = stream.next().await;
     assert!(matches!(&told, Some(Message::Resync { uid }) if uid.as_deref() == Some("posts")), "{told:?}");
@@ -712,9 +712,9 @@ async fn a_stream_of_a_lost_socket_subscribes_again_and_says_so() {
 #[tokio::test]
 async fn who_the_visitor_is_is_asked_again_once_directus_is_back() {
     let page = Page::open().await;
-    let wire = Wire::to(&page.admin.url).await;
-    wire.cut();
-    let directus = Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token));
+    let relay = Relay::to(&page.admin.url).unwrap();
+    relay.set(Fault::Refuse).unwrap();
+    let directus = Directus::native(NativeOptions::new(relay.url()).token(&page.admin.token));
     directus.provide();
     let auth = use_directus_auth();
     directus.connect();
@@ -724,7 +724,7 @@ async fn who_the_visitor_is_is_asked_again_once_directus_is_back() {
     })
     .await;
     assert_eq!(auth.user().get_untracked(), None);
-    wire.mend();
+    relay.set(Fault::Pass).unwrap();
     eventually("the administrator", async || auth.user().get_untracked().ok_or("nobody")).await;
 }
 

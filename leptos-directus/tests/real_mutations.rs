@@ -2,6 +2,8 @@
 #![cfg(feature = "native")]
 
 mod real;
+#[path = "real/relay.rs"]
+mod relay;
 
 use std::{future::Future, time::Duration};
 
@@ -12,10 +14,8 @@ use leptos_directus::{
     UseRealtimeCollectionReturn, provide_directus, use_realtime_collection, use_realtime_collection_with_options,
     use_realtime_item, use_realtime_singleton,
 };
-use real::{
-    Admin, counting_key, eventually, field,
-    link::{Condition, Link},
-};
+use real::{Admin, counting_key, eventually, field};
+use relay::{Fault, Relay};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
@@ -30,7 +30,7 @@ struct Page {
     admin: Admin,
     posts: String,
     directus: Directus,
-    link: Link,
+    link: Relay,
     owner: Owner,
     _turn: MutexGuard<'static, ()>,
 }
@@ -57,10 +57,10 @@ impl Page {
         let mut title = field("title", "string");
         title["schema"] = json!({ "is_unique": true });
         let posts = admin.collection("writes", key, vec![title, field("status", "string")]).await;
-        let link = Link::to(&admin.url).await;
+        let link = Relay::to(&admin.url).unwrap();
         let owner = Owner::new();
         owner.set();
-        let mut options = NativeOptions::new(&link.url).linger(Duration::from_millis(20));
+        let mut options = NativeOptions::new(&link.url()).linger(Duration::from_millis(20));
         if is_admin {
             options = options.token(&admin.token);
         }
@@ -105,7 +105,7 @@ impl Page {
     }
 
     async fn becomes_offline(&self) {
-        self.link.set(Condition::Cut);
+        self.link.set(Fault::Refuse).unwrap();
         eventually("the loss to be noticed", async || match self.directus.status().get_untracked() {
             ConnectionStatus::Reconnecting { .. } => Ok(()),
             other => Err(other),
@@ -257,7 +257,7 @@ async fn without_a_connection_writes_queue_and_are_sent_in_order_when_it_is_back
     assert_eq!((&rows[0], &rows[2], &rows[3]), (&RowKey::from(a), &RowKey::from(b), &RowKey::from(a)));
     assert!(posts.is_pending(a).get_untracked());
     assert_eq!(page.saved().await, ["a", "b"]);
-    page.link.set(Condition::Whole);
+    page.link.set(Fault::Pass).unwrap();
     last.await.unwrap();
     assert_eq!(page.saved().await, ["A2", "c"]);
     shows("what is saved", posts, &["A2", "c"]).await;
@@ -275,7 +275,7 @@ async fn a_row_that_somebody_deletes_under_a_waiting_update_leaves_and_the_updat
         let update = posts.update(id, &json!({ "title": "b" }));
         shows("the update at once", posts, &["b"]).await;
         page.admin.ok("DELETE", &format!("/items/{}/{id}", page.posts), None).await;
-        page.link.set(Condition::Whole);
+        page.link.set(Fault::Pass).unwrap();
         let error = update.await.unwrap_err();
         assert!(error.is_conflict(), "{error}");
         shows("the row to leave", posts, &[]).await;
@@ -288,7 +288,7 @@ async fn a_create_with_a_key_of_our_own_is_saved_once_though_its_answer_was_lost
     let page = Page::with(uuid_key(), true).await;
     let options = UseRealtimeCollectionOptions::default().client_keys(true);
     let posts = page.list_with(&[], options).await;
-    page.link.set(Condition::AnswersLost);
+    page.link.set(Fault::AnswersLost).unwrap();
     let write = posts.create(&json!({ "title": "a" }));
     let row = write.row().unwrap().clone();
     eventually("it to be saved", async || match page.saved().await {
@@ -297,7 +297,7 @@ async fn a_create_with_a_key_of_our_own_is_saved_once_though_its_answer_was_lost
     })
     .await;
     assert!(!posts.pending().get_untracked().is_empty(), "nobody can know yet");
-    page.link.set(Condition::Whole);
+    page.link.set(Fault::Pass).unwrap();
     assert_eq!(write.await.unwrap().unwrap().title.as_deref(), Some("a"));
     assert_eq!(page.saved().await, ["a"]);
     shows("one row", posts, &["a"]).await;
@@ -308,11 +308,11 @@ async fn a_create_with_a_key_of_our_own_is_saved_once_though_its_answer_was_lost
 async fn a_create_whose_answer_was_lost_is_told_to_be_uncertain_and_not_sent_again() {
     let page = Page::open().await;
     let posts = page.list(&[]).await;
-    page.link.set(Condition::AnswersLost);
+    page.link.set(Fault::AnswersLost).unwrap();
     let write = posts.create(&json!({ "status": "once" }));
     let error = write.await.unwrap_err();
     assert!(error.is_uncertain(), "{error}");
-    page.link.set(Condition::Whole);
+    page.link.set(Fault::Pass).unwrap();
     eventually("the row, which was saved", async || match posts.items().get_untracked() {
         rows if rows.len() == 1 && rows[0].status.as_deref() == Some("once") => Ok(()),
         rows => Err(rows),
@@ -346,7 +346,7 @@ async fn two_lists_of_one_collection_show_each_other_s_updates_and_not_each_othe
     item_is("b").await;
     // A list that comes into being meanwhile knows what waits.
     let late = use_realtime_collection::<Post>(&page.posts, Query::new().sort("title").limit(7));
-    page.link.set(Condition::Whole);
+    page.link.set(Fault::Pass).unwrap();
     shows("both here", other, &["c", "b"]).await;
     shows("both there", late, &["b", "c"]).await;
 }
@@ -378,7 +378,7 @@ async fn one_row_and_a_singleton_are_updated() {
     page.becomes_offline().await;
     let write = singleton.update(&json!({ "title": "b" }));
     is("b").await;
-    page.link.set(Condition::Whole);
+    page.link.set(Fault::Pass).unwrap();
     write.await.unwrap();
     is("b").await;
     assert_eq!(page.admin.ok("GET", &format!("/items/{masthead}"), None).await["title"], "b");

@@ -4,7 +4,7 @@ use crate::{
     dev,
     directus::{Mode, NEWEST},
     failure::{Failure, Result},
-    mutants, test,
+    mutants, soak, test,
     toolchain::WasmChoice,
 };
 use lexopt::{
@@ -19,6 +19,7 @@ cargo xtask: gets what is missing, starts Directus, builds, serves, tests
   cargo xtask dev        the newsroom on http://127.0.0.1:3000 with a Directus of its own
   cargo xtask directus   only that Directus
   cargo xtask test       everything that we promise, tested for real
+  cargo xtask soak       writers, faults, mirrors and pages: at each pause all of them must show what REST gives
   cargo xtask mutants    deliberate faults of the engine, each of which the tests must find
   cargo xtask build      the page and the server, for a look at the result
 
@@ -66,6 +67,18 @@ unit tests must find each. All faults, or those whose name contains NAME.
 
 The last line is `N passed, N failed`: passed are those that were found. The copy is in target/mutants.";
 
+const SOAK_HELP: &str = "\
+cargo xtask soak [OPTIONS]: the real Directus, our server, mirrors and pages in a real browser, all behind relays whose
+links go bad; at each pause everybody must show what REST gives, in content and order
+
+  --minutes N               how long (10)
+  --seed S                  the same writes and faults again; how they fall in time is the machine's
+  --directus-version V      12.4.1; 11.17.4 is tried too
+  --pressure-limiter        Directus answers 503 while it is busy
+  --wasm-toolchain T        auto (default), rustup or debian
+
+The last line is JSON. A divergence ends it with seed, query, both lists and the last frames. Logs: target/soak-logs.";
+
 const BUILD_HELP: &str = "\
 cargo xtask build [OPTIONS]: builds page and server, prints the paths of the binary and of the site
 
@@ -81,6 +94,7 @@ pub(crate) enum Command {
     Build { release: bool, wasm: WasmChoice },
     Test(test::Options),
     Mutants(mutants::Options),
+    Soak(soak::Options),
 }
 
 /// Options of `cargo xtask directus`.
@@ -101,6 +115,9 @@ struct Given {
     release: bool,
     all: bool,
     list: bool,
+    minutes: f64,
+    seed: Option<u64>,
+    pressure_limiter: bool,
     without_cargo_leptos: bool,
     port: Option<u16>,
     directus_port: u16,
@@ -126,6 +143,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         "directus" => (DIRECTUS_HELP, &["port", "directus-version", "mode"]),
         "test" => (TEST_HELP, &["all", "list", "wasm-toolchain", "directus-version"]),
         "mutants" => (MUTANTS_HELP, &["list"]),
+        "soak" => (SOAK_HELP, &["minutes", "seed", "directus-version", "pressure-limiter", "wasm-toolchain"]),
         "build" => (BUILD_HELP, &["release", "wasm-toolchain"]),
         "help" => return Ok(Command::Help(HELP)),
         other => return Err(mend(&format!("there is no command `{other}`"))),
@@ -158,6 +176,13 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         }),
         "mutants" => Command::Mutants(mutants::Options { list: given.list, names: given.values }),
         "build" => Command::Build { release: given.release, wasm: given.wasm },
+        "soak" => Command::Soak(soak::Options {
+            minutes: given.minutes,
+            seed: given.seed,
+            directus_version: given.directus_version,
+            wasm: given.wasm,
+            pressure_limiter: given.pressure_limiter,
+        }),
         _ => Command::Test(test::Options {
             parts: given.values,
             all: given.all,
@@ -182,6 +207,9 @@ fn read(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Given,
         release: false,
         all: false,
         list: false,
+        minutes: 10.0,
+        seed: None,
+        pressure_limiter: false,
         without_cargo_leptos: false,
         port: None,
         directus_port: 8055,
@@ -206,6 +234,9 @@ fn read(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Given,
             Long("release") => given.release = true,
             Long("all") => given.all = true,
             Long("list") => given.list = true,
+            Long("minutes") => given.minutes = parser.value()?.parse_with(minutes)?,
+            Long("seed") => given.seed = Some(parser.value()?.parse()?),
+            Long("pressure-limiter") => given.pressure_limiter = true,
             Long("without-cargo-leptos") => given.without_cargo_leptos = true,
             Long("port") => given.port = Some(parser.value()?.parse()?),
             Long("directus-port") => given.directus_port = parser.value()?.parse()?,
@@ -220,6 +251,13 @@ fn read(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Given,
         }
     }
     Ok(given)
+}
+
+fn minutes(text: &str) -> std::result::Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|minutes| (0.0..100_000.0).contains(minutes))
+        .ok_or("expected a number of minutes".to_owned())
 }
 
 /// Our own sentence, without the value repeated before it.
@@ -256,6 +294,8 @@ mod tests {
         let Ok(Command::Mutants(options)) = parsed("mutants late --list") else { panic!("it is a correct line") };
         assert!(options.list);
         assert_eq!(options.names, ["late"]);
+        let Ok(Command::Soak(options)) = parsed("soak --minutes 2.5 --seed 7") else { panic!("it is a correct line") };
+        assert!((options.minutes - 2.5).abs() < f64::EPSILON && options.seed == Some(7));
     }
 
     #[test]
@@ -273,6 +313,7 @@ mod tests {
             ("dev x", "`x`"),
             ("dev --mode open", "expected public, handshake or strict"),
             ("directus --port many", "many"),
+            ("soak --minutes -1", "expected a number of minutes"),
         ] {
             let text = parsed(line).expect_err(line).to_string();
             assert!(text.contains(named), "{line}: {text}");

@@ -7,9 +7,11 @@ mod failure;
 mod http;
 mod mutants;
 mod process;
+mod relay;
 mod reload;
 mod report;
 mod site;
+mod soak;
 mod test;
 mod toolchain;
 mod variables;
@@ -74,6 +76,7 @@ fn run() -> Result<ExitCode> {
             println!("{}\n{}", binary.display(), site.root().display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Soak(options) => soak::soak(&workspace, &options),
         Command::Mutants(options) => mutants::mutants(&workspace, &options),
         Command::Test(options) => test::test(&workspace, &options),
     }

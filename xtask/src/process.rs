@@ -123,13 +123,21 @@ impl Process {
 
     /// As [`Process::start`], but the caller has said where the output goes.
     pub(crate) fn spawn(command: &mut Command, log: Option<PathBuf>) -> Result<Self> {
+        Self::spawn_with(command, Stdio::null(), log)
+    }
+
+    /// As [`Process::spawn`], and the child can be told something.
+    pub(crate) fn spawn_with(command: &mut Command, input: Stdio, log: Option<PathBuf>) -> Result<Self> {
         start_guard();
         let program = command.get_program().to_string_lossy().into_owned();
-        let child =
-            command.stdin(Stdio::null()).process_group(0).spawn().context(|| format!("cannot start `{program}`"))?;
+        let child = command.stdin(input).process_group(0).spawn().context(|| format!("cannot start `{program}`"))?;
         let group = Pid::from_raw(child.id().cast_signed());
         tell_guard('+', group);
         Ok(Self { child, group, log, ended: None })
+    }
+
+    pub(crate) fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     pub(crate) fn stdout(&mut self) -> Option<std::process::ChildStdout> {

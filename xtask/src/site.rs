@@ -164,6 +164,29 @@ impl Site {
     }
 }
 
+/// The release build, in a folder of its own.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) site: PathBuf,
+    pub(crate) server: PathBuf,
+}
+
+/// Builds page and server, and copies both to `folder`: another run may build while this one serves.
+///
+/// # Errors
+///
+/// If a step fails.
+pub(crate) fn release(workspace: &Workspace, toolchain: WasmToolchain, folder: &Path, step: &Step) -> Result<Built> {
+    let site = Site::new(workspace, Profile::Release, workspace.target.join("site-release"), toolchain, step)?;
+    site.copy_assets()?;
+    site.build_wasm(step)?;
+    let server = site.build_server(step)?;
+    let built = Built { site: folder.join("site"), server: folder.join("server") };
+    copy_folder(site.root(), &built.site, &[])?;
+    fs::copy(&server, &built.server).context(|| format!("cannot copy {}", server.display()))?;
+    Ok(built)
+}
+
 fn compiler_mend(failure: Failure) -> Failure {
     if failure.is_interrupted() {
         return failure;

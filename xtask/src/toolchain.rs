@@ -11,7 +11,7 @@ use crate::{
     directus::npm,
     failure::{Context, Failure, Result},
     report::Step,
-    workspace::{Workspace, cache, find_program, install_once},
+    workspace::{Workspace, cache, find_program, install_once, lock},
 };
 use std::{
     fs,
@@ -84,6 +84,30 @@ pub(crate) fn wasm_opt(step: &Step) -> Result<Option<PathBuf>> {
             Ok(None)
         }
     }
+}
+
+/// The folder with Playwright: `npm ci` in `end2end`, unless what is installed is what the lock file names.
+///
+/// # Errors
+///
+/// If npm cannot install it.
+pub(crate) fn playwright(workspace: &Workspace, step: &Step, log: &Path) -> Result<PathBuf> {
+    let folder = workspace.root.join("end2end");
+    let _lock = lock(&workspace.root.join("target/npm-ci.lock"), "the installation of Playwright")?;
+    let wanted =
+        fs::read(folder.join("package-lock.json")).context(|| "cannot read end2end/package-lock.json".to_owned())?;
+    let wanted = sha1_smol::Sha1::from(wanted).digest().to_string();
+    let stamp = folder.join("node_modules/.installed-by-xtask");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(folder);
+    }
+    let mut npm = npm(&folder);
+    npm.arg("ci").env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
+    step.logged(&mut npm, log, Duration::from_secs(15 * 60)).map_err(|failure| {
+        failure.mend("Playwright cannot be installed: is the npm registry reachable (`npm ping`)?")
+    })?;
+    fs::write(&stamp, wanted).context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(folder)
 }
 
 /// The version of a program as it says itself, or why it cannot be asked.

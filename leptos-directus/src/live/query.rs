@@ -22,6 +22,10 @@ const EVERY: Duration = Duration::from_secs(300);
 /// The same for a query whose filter names the time (`$NOW`).
 const TIMED_EVERY: Duration = Duration::from_secs(60);
 
+/// A read that has been on its way for this long when the link comes back was lost with the old link, as far as anybody knows:
+/// on one that died silently it would be waited for until its time is out.
+const LOST_WITH_THE_LINK: Millis = 1_000;
+
 /// What a live query goes by.
 ///
 /// ```
@@ -172,6 +176,7 @@ pub enum Output {
 struct Flight {
     id: ReadId,
     scope: ReadScope,
+    since: Millis,
     /// It was sent after everything was announced, and nothing was lost since.
     covered: bool,
 }
@@ -403,6 +408,8 @@ impl LiveQuery {
         self.only_whole = false;
         if feed == Feed::Up {
             self.down_since = None;
+            // The one that follows is sent at once, and over the new link.
+            self.flight.take_if(|flight| now >= flight.since + LOST_WITH_THE_LINK);
             // What failed before may well work now; a wait that the server asked for is kept.
             if self.error.as_ref().is_some_and(|error| error.retry_after().is_none()) {
                 self.retry_at = None;
@@ -573,7 +580,7 @@ impl LiveQuery {
             self.next_read += 1;
             let id = ReadId(self.next_read);
             let scope = self.scope(now);
-            self.flight = Some(Flight { id, scope: scope.clone(), covered: self.feed == Feed::Up });
+            self.flight = Some(Flight { id, scope: scope.clone(), since: now, covered: self.feed == Feed::Up });
             self.doubt = Doubt::default();
             self.asked = false;
             self.retry_at = None;

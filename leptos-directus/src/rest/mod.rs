@@ -103,6 +103,11 @@ impl Rest {
         &self.http
     }
 
+    /// The link died silently, and with it what connections were kept open: from now on over new ones.
+    pub(crate) fn renew_connections(&mut self) {
+        self.http = self.http.renewed();
+    }
+
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }

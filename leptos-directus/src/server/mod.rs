@@ -154,7 +154,7 @@ impl DirectusServer {
     pub fn provide_context(&self) {
         let Some(parts) = leptos::prelude::use_context::<http::request::Parts>() else { return };
         let upstream = &self.0.upstream;
-        let http = HttpClient::new(upstream.http().clone(), upstream.tls());
+        let http = HttpClient::new(upstream.http(), upstream.tls());
         let cookie = &self.0.settings.config.directus_session_cookie;
         let session = self.session_from_cookies(&parts.headers).map(|session| (cookie.clone(), session));
         let own = self.0.own_host(&parts.headers);
@@ -165,7 +165,7 @@ impl DirectusServer {
     }
 
     /// The shared HTTP client: system roots and the configured ones, no proxy, no redirects.
-    pub(crate) fn http(&self) -> &reqwest::Client {
+    pub(crate) fn http(&self) -> reqwest::Client {
         self.0.upstream.http()
     }
 

@@ -46,6 +46,9 @@ pub(super) struct Rules {
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long what a refused sender still sends is thrown away, so that it can read why.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long an answer of Directus may be owed before the way to it is suspected. A visitor whose ping is not answered gives up
+/// after 8 s.
+const SUSPICIOUS: Duration = Duration::from_secs(5);
 /// Most of a reason that fits into a close frame.
 const LONGEST_REASON: usize = 123;
 
@@ -227,16 +230,38 @@ impl Heard {
     }
 }
 
+/// Since when Directus has said nothing, although something was said to it.
+#[derive(Debug, Default)]
+struct Owed(Mutex<Option<Instant>>);
+
+impl Owed {
+    fn asked(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    fn heard(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() >= SUSPICIOUS)
+    }
+}
+
 /// How many bytes a side has accepted so far; tells a slow reader from one that reads nothing.
 pub(super) type Accepted = Arc<AtomicU64>;
 
 /// Relays until one side ends, then takes leave of both.
+///
+/// `suspect` is called if the way to Directus may be dead without saying so, and with it every connection that is kept open
+/// there: before the leave, which takes its time on such a way, because the visitor is back at once.
 pub(super) async fn relay<C, U>(
     client: WebSocketStream<C>,
     upstream: WebSocketStream<U>,
     rules: &Rules,
     accepted: &Accepted,
     mut draining: watch::Receiver<bool>,
+    suspect: impl FnOnce(),
 ) -> Ended
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -248,12 +273,18 @@ where
     let (answers, own_answers) = mpsc::channel(1);
     let (pings, own_pings) = mpsc::channel(1);
     let heard = Heard::now();
+    let owed = Owed::default();
+    let up = upward(&mut from_client, &mut to_upstream, answers, own_pings, (&heard, &owed), rules);
+    let down = downward(&mut from_upstream, &mut to_client, own_answers, pings, (&heard, &owed), rules, accepted);
     let ended = tokio::select! {
-        ended = upward(&mut from_client, &mut to_upstream, answers, own_pings, &heard, rules) => ended,
-        ended = downward(&mut from_upstream, &mut to_client, own_answers, pings, &heard, rules, accepted) => ended,
+        ended = up => ended,
+        ended = down => ended,
         // An error is the server gone, which ends this as well.
         _ = draining.wait_for(|draining| *draining) => Ended::Draining,
     };
+    if owed.is_overdue() || matches!(ended, Ended::UpstreamDead | Ended::UpstreamSlow) {
+        suspect();
+    }
     let (client_goodbye, upstream_goodbye) = (ended.to_client(), ended.to_upstream());
     let client = async {
         if let Ok(socket) = from_client.reunite(to_client) {
@@ -275,7 +306,7 @@ async fn upward<C, U>(
     to: &mut SplitSink<WebSocketStream<U>, Message>,
     answers: mpsc::Sender<Message>,
     mut pings: mpsc::Receiver<Message>,
-    heard: &Heard,
+    (heard, owed): (&Heard, &Owed),
     rules: &Rules,
 ) -> Ended
 where
@@ -307,7 +338,7 @@ where
             }
         } else {
             match timeout(rules.write_timeout, to.send(message)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => owed.asked(),
                 Ok(Err(error)) => return Ended::upstream_error(&error),
                 Err(_) => return Ended::UpstreamSlow,
             }
@@ -322,7 +353,7 @@ async fn downward<C, U>(
     to: &mut SplitSink<WebSocketStream<C>, Message>,
     mut answers: mpsc::Receiver<Message>,
     pings: mpsc::Sender<Message>,
-    heard: &Heard,
+    (heard, owed): (&Heard, &Owed),
     rules: &Rules,
     accepted: &Accepted,
 ) -> Ended
@@ -339,6 +370,7 @@ where
         let message = tokio::select! {
             message = from.next() => match message {
                 Some(Ok(message)) => {
+                    owed.heard();
                     let is_ours = patience.hears(&message);
                     match message {
                         Message::Close(frame) => return Ended::UpstreamClosed(frame.as_ref().map(taken)),

@@ -189,7 +189,8 @@ async fn serve(server: DirectusServer, upgrade: OnUpgrade, admitted: Admitted) {
         idle_timeout: config.directus_idle_timeout,
         write_timeout: config.directus_write_timeout,
     };
-    let ended = relay(client, socket, &rules, &accepted, server.0.draining.subscribe()).await;
+    let suspect = || server.0.upstream.renew_connections();
+    let ended = relay(client, socket, &rules, &accepted, server.0.draining.subscribe(), suspect).await;
     if ended.puts_mode_in_doubt() {
         server.0.mode.forget();
     }

@@ -1,6 +1,9 @@
 //! The way to Directus: its socket and its HTTP interface, as one visitor.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use reqwest::Url;
@@ -51,8 +54,18 @@ pub(super) struct Upstream {
     max_message: usize,
     max_sent: usize,
     tls: Arc<rustls::ClientConfig>,
-    http: reqwest::Client,
+    http: Mutex<Renewable>,
 }
+
+/// The HTTP client, and since when it keeps its connections.
+#[derive(Debug)]
+struct Renewable {
+    client: reqwest::Client,
+    since: Instant,
+}
+
+/// Everybody who was on a dead link notices it in the same moment: once is enough.
+const RENEWED_AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// Why there is no socket to Directus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +132,7 @@ impl Upstream {
             max_message: settings.config.directus_max_upstream_message,
             max_sent: settings.config.directus_max_message,
             tls,
-            http,
+            http: Mutex::new(Renewable { client: http, since: Instant::now() }),
         })
     }
 
@@ -131,8 +144,21 @@ impl Upstream {
         Arc::clone(&self.tls)
     }
 
-    pub(super) fn http(&self) -> &reqwest::Client {
-        &self.http
+    pub(super) fn http(&self) -> reqwest::Client {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner).client.clone()
+    }
+
+    /// From now on requests go over new connections: a link that has died silently is noticed by sockets, which ask, and has
+    /// taken the idle connections of the client with it, which do not. Requests that are on their way go on.
+    pub(super) fn renew_connections(&self) {
+        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if http.since.elapsed() < RENEWED_AT_MOST_EVERY {
+            return;
+        }
+        // What could be made once can be made again; if not, the old one is used on.
+        if let Ok(client) = http_client(&self.tls) {
+            *http = Renewable { client, since: Instant::now() };
+        }
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {

@@ -17,6 +17,11 @@ fn absent() -> Error {
 pub struct HttpClient(());
 
 impl HttpClient {
+    /// There are no connections.
+    pub(crate) fn renewed(&self) -> Self {
+        self.clone()
+    }
+
     pub(crate) fn send(
         &self,
         _request: HttpRequest,

@@ -5,6 +5,10 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,7 +41,37 @@ use crate::{
 
 /// Makes HTTP requests with `fetch`, and with the cookies of the page's own origin.
 #[derive(Clone, Debug, Default)]
-pub struct HttpClient(());
+pub struct HttpClient(Arc<Suspects>);
+
+/// Connections that the browser keeps open may have died silently together with a socket, and nobody but the browser can close
+/// them: each costs one read whose time runs out. So for a while that time is short, and the read is made again at once.
+#[derive(Debug, Default)]
+struct Suspects {
+    left: AtomicU32,
+    until: AtomicU64,
+}
+
+/// So many connections to one host a browser keeps at most.
+const CONNECTIONS: u32 = 6;
+/// How long a read over a connection may take that may be dead.
+const IMPATIENCE: Duration = Duration::from_millis(2_500);
+/// For so long after the link is back.
+const SUSPECTED_FOR: Millis = 30_000;
+
+impl Suspects {
+    fn renew(&self) {
+        self.left.store(CONNECTIONS, Ordering::Relaxed);
+        self.until.store(now() + SUSPECTED_FOR, Ordering::Relaxed);
+    }
+
+    fn are_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed) > 0 && now() < self.until.load(Ordering::Relaxed)
+    }
+
+    fn is_one_less(&self) {
+        self.left.store(self.left.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+}
 
 /// Ends the request when nobody waits for it any more.
 struct Abort(Option<AbortController>);
@@ -51,23 +85,42 @@ impl Drop for Abort {
 }
 
 impl HttpClient {
+    /// The link is back after a silent death: what is kept open since before may be dead.
+    pub(crate) fn renewed(&self) -> Self {
+        self.0.renew();
+        self.clone()
+    }
+
     pub(crate) fn send(
         &self,
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, Error>> + Send + 'static {
+        let suspects = Arc::clone(&self.0);
         // One thread: nothing is ever sent anywhere, but Leptos's resources ask for `Send`.
         SendWrapper::new(async move {
             let timeout = request.timeout;
-            let mut abort = Abort(AbortController::new().ok());
-            let work = std::pin::pin!(fetch(request, abort.0.as_ref().map(AbortController::signal)));
-            match select(work, std::pin::pin!(sleep(timeout))).await {
-                Either::Left((result, _)) => {
-                    abort.0 = None;
-                    result
+            while matches!(request.method, "GET" | "SEARCH") && suspects.are_left() {
+                if let Some(result) = within(IMPATIENCE.min(timeout), request.clone()).await {
+                    return result;
                 }
-                Either::Right(_) => Err(Error::timeout("the request to Directus")),
+                suspects.is_one_less();
             }
+            let result = within(timeout, request).await;
+            result.unwrap_or_else(|| Err(Error::timeout("the request to Directus")))
         })
+    }
+}
+
+/// What comes of a request, if it comes in time.
+async fn within(timeout: Duration, request: HttpRequest) -> Option<Result<HttpResponse, Error>> {
+    let mut abort = Abort(AbortController::new().ok());
+    let work = std::pin::pin!(fetch(request, abort.0.as_ref().map(AbortController::signal)));
+    match select(work, std::pin::pin!(sleep(timeout))).await {
+        Either::Left((result, _)) => {
+            abort.0 = None;
+            Some(result)
+        }
+        Either::Right(_) => None,
     }
 }
 

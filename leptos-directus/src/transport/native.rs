@@ -66,6 +66,16 @@ impl HttpClient {
         Self(Ok(Outfit { client, tls }))
     }
 
+    /// The same with new connections: those that were kept open may have died silently, together with a socket.
+    pub(crate) fn renewed(&self) -> Self {
+        let renew = |outfit: &Outfit| {
+            let client = native::http_client(&outfit.tls).ok()?;
+            Some(Self(Ok(Outfit { client, tls: Arc::clone(&outfit.tls) })))
+        };
+        // One that cannot be made anew, which was made before, is used on.
+        self.0.as_ref().ok().and_then(renew).unwrap_or_else(|| self.clone())
+    }
+
     pub(crate) fn send(
         &self,
         request: HttpRequest,

@@ -16,6 +16,8 @@ use std::{
 
 /// The version that everything is tested with.
 pub(crate) const NEWEST: &str = "12.4.1";
+/// The one before, which is tried too.
+pub(crate) const OLDER: &str = "11.17.4";
 const NODE: &str = "22.23.3";
 /// A thousand packages, two of which are compiled.
 const LIMIT: Duration = Duration::from_secs(40 * 60);

@@ -3,7 +3,7 @@
 mod install;
 mod schema;
 
-pub(crate) use install::{Installation, NEWEST, npm};
+pub(crate) use install::{Installation, NEWEST, OLDER, npm};
 
 use crate::{
     failure::{Context, Failure, LOG_LINES, Result, last_lines},
@@ -79,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     /// Whether the admin app (Studio) is served.
     pub(crate) studio: bool,
+    /// Whether it answers 503 while it is busy.
+    pub(crate) limits_pressure: bool,
     pub(crate) secret: String,
     pub(crate) admin_token: String,
     /// The origin of pages that speak to it themselves, with no server of ours between.
@@ -106,8 +108,9 @@ impl Settings {
             ("EXTENSIONS_PATH", path("extensions")),
             ("STORAGE_LOCATIONS", text("local")),
             ("STORAGE_LOCAL_ROOT", path("uploads")),
-            // A busy machine would answer 503 to everything.
-            ("PRESSURE_LIMITER_ENABLED", text("false")),
+            // A busy machine would answer 503 to everything; where that is wanted, with the time to come back.
+            ("PRESSURE_LIMITER_ENABLED", self.limits_pressure.to_string()),
+            ("PRESSURE_LIMITER_RETRY_AFTER", text("1")),
             ("TELEMETRY", text("false")),
             ("EMAIL_VERIFY_SETUP", text("false")),
             ("PROJECT_OWNER_ENABLED", text("false")),
@@ -181,6 +184,7 @@ impl Directus {
             port,
             mode,
             studio: true,
+            limits_pressure: false,
             admin_token: token,
             pages: None,
         };
@@ -220,6 +224,7 @@ impl Directus {
             port: free_port()?,
             mode,
             studio: false,
+            limits_pressure: false,
             secret: random_secret()?,
             admin_token: token,
             pages: pages.map(str::to_owned),
@@ -233,6 +238,10 @@ impl Directus {
         format!("http://127.0.0.1:{}", self.settings.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.settings.port
+    }
+
     pub(crate) fn admin_token(&self) -> &str {
         &self.settings.admin_token
     }
@@ -243,6 +252,11 @@ impl Directus {
 
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.settings.mode = mode;
+    }
+
+    /// From the next start on it answers 503 while it is busy.
+    pub(crate) fn limit_pressure(&mut self) {
+        self.settings.limits_pressure = true;
     }
 
     fn client(&self) -> Client {
@@ -319,6 +333,7 @@ fn template(installation: &Installation, schema: &schema::Schema, token: &str, t
             port: free_port()?,
             mode: Mode::Public,
             studio: false,
+            limits_pressure: false,
             secret: random_secret()?,
             admin_token: token.to_owned(),
             pages: None,
@@ -388,6 +403,7 @@ mod tests {
             port: 4711,
             mode: Mode::Strict,
             studio: false,
+            limits_pressure: false,
             secret: "s".into(),
             admin_token: "t".into(),
             pages: None,

@@ -2,19 +2,21 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Mode, npm},
+    directus::{Directus, Installation, Mode, OLDER},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
     report::Ticker,
-    site::{Profile, Site, server_environment, start_server},
-    toolchain::wasm_bindgen,
-    workspace::{Scratch, copy_folder, lock, without_settings},
+    site::{Built, Profile, release, server_environment, start_server},
+    soak::{Course, Stage},
+    toolchain::{playwright, wasm_bindgen},
+    workspace::{Scratch, copy_folder, without_settings},
 };
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const WASM: [&str; 2] = ["--target", "wasm32-unknown-unknown"];
@@ -49,12 +51,50 @@ pub(super) const PARTS: &[Part] = &[
         run: e2e,
     },
     Part {
+        name: "soak",
+        about: "writers, faults, mirrors and two pages for 2.5 minutes: at each pause all show what REST gives",
+        long: false,
+        run: soak,
+    },
+    Part {
+        name: "soak-long",
+        about: "the same for half an hour, ten minutes of it with Directus 11.17.4 and ten with the pressure limiter",
+        long: true,
+        run: soak_long,
+    },
+    Part {
         name: "mutants",
         about: "deliberate faults of the engine, each of which the tests must find",
         long: true,
         run: mutants,
     },
 ];
+
+fn soak(run: &mut Run<'_>) -> Result<Counts> {
+    let version = run.options.directus_version.clone();
+    soaks(run, &[(&version, 150, false)])
+}
+
+fn soak_long(run: &mut Run<'_>) -> Result<Counts> {
+    let version = run.options.directus_version.clone();
+    soaks(run, &[(&version, 600, false), (&version, 600, true), (OLDER, 600, false)])
+}
+
+/// One after the other: a version, so many seconds, with the pressure limiter or without.
+fn soaks(run: &mut Run<'_>, all: &[(&str, u64, bool)]) -> Result<Counts> {
+    let (toolchain, chrome) = (run.wasm()?, run.browser()?);
+    let mut counts = Counts::default();
+    for (version, seconds, pressure_limiter) in all {
+        let step = run.step();
+        let installation = Installation::get(version, &step)?;
+        let stage = Stage::build(run.workspace, installation, toolchain.clone(), &chrome, &run.logs, &step)?;
+        let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
+        let time = Duration::from_secs(*seconds);
+        let is_right = stage.run(&Course { time, seed, pressure_limiter: *pressure_limiter })?;
+        counts += if is_right { Counts::one_passed() } else { Counts::one_failed() };
+    }
+    Ok(counts)
+}
 
 fn mutants(run: &mut Run<'_>) -> Result<Counts> {
     let (passed, failed) = crate::mutants::judge_all(run.workspace, &[])?;
@@ -179,29 +219,32 @@ fn directus(run: &mut Run<'_>) -> Result<Counts> {
         let scratch = Scratch::new(&format!("directus-{mode}"))?;
         let mut ticker = Ticker::new(&format!("      Directus starts ({mode})"));
         let directus = Directus::fresh(run.workspace, &installation, scratch.path(), mode, None, &mut ticker)?;
+        let (url, log, token) = (directus.url(), directus.log(), directus.admin_token().to_owned());
+        // Tests may kill it.
+        let control = Control::listen(directus)?;
         for command in &mut commands {
-            command.env(format!("DIRECTUS_TEST_URL{suffix}"), directus.url());
-            command.env("DIRECTUS_TEST_ADMIN_TOKEN", directus.admin_token());
+            command.env(format!("DIRECTUS_TEST_URL{suffix}"), &url);
+            command.env(format!("DIRECTUS_TEST_CONTROL_URL{suffix}"), control.url());
+            command.env("DIRECTUS_TEST_ADMIN_TOKEN", &token);
         }
         // Directus goes before its folder.
-        running.push((directus, scratch));
+        running.push((control, scratch, mode, log));
     }
     for command in &mut commands {
         with_rest(run, command);
     }
     let counts = run.cargo_tests(commands, 30);
-    for (directus, _) in &running {
-        keep_log(run, directus, &counts);
+    for (_, _, mode, log) in &running {
+        keep_log(run, *mode, log, &counts);
     }
     counts
 }
 
 /// The log of a Directus goes with its folder: what a failure may need is kept.
-fn keep_log(run: &Run<'_>, directus: &Directus, counts: &Result<Counts>) {
-    let port = directus.url().rsplit(':').next().unwrap_or_default().to_owned();
-    let kept = run.logs.join(format!("directus-{port}.log"));
+fn keep_log(run: &Run<'_>, mode: Mode, log: &Path, counts: &Result<Counts>) {
+    let kept = run.logs.join(format!("directus-{mode}.log"));
     // Without a log nothing can be kept.
-    if fs::copy(directus.log(), &kept).is_ok() && !counts.as_ref().is_ok_and(|counts| counts.failed == 0) {
+    if fs::copy(log, &kept).is_ok() && !counts.as_ref().is_ok_and(|counts| counts.failed == 0) {
         show(&kept, 15);
     }
 }
@@ -350,21 +393,10 @@ fn take_along(run: &mut Run<'_>) -> Result<Counts> {
 fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     let browser = run.browser()?;
     let installation = run.installation()?;
-    let folder = run.workspace.root.join("end2end");
-    if !install_packages(run, &folder)? {
-        return Ok(Counts::one_failed());
-    }
-
+    let folder = playwright(run.workspace, &run.step(), &run.logs.join("npm-ci.log"))?;
     let scratch = Scratch::new("e2e")?;
     let toolchain = run.wasm()?;
-    let step = run.step();
-    let site = Site::new(run.workspace, Profile::Release, scratch.path().join("site"), toolchain, &step)?;
-    site.copy_assets()?;
-    site.build_wasm(&step)?;
-    let built = site.build_server(&step)?;
-    // Another run may build while this one serves.
-    let binary = scratch.path().join("server");
-    fs::copy(&built, &binary).context(|| format!("cannot copy {}", built.display()))?;
+    let Built { site, server: binary } = release(run.workspace, toolchain, scratch.path(), &run.step())?;
 
     let mut ticker = Ticker::new("      Directus starts");
     let directus = Directus::fresh(
@@ -383,7 +415,7 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     without_settings(&mut command);
     command
         .current_dir(scratch.path())
-        .envs(server_environment(site.root(), port, Profile::Release, None))
+        .envs(server_environment(&site, port, Profile::Release, None))
         .env("DIRECTUS_URL", &directus_url);
     let server = start_server(&mut command, port, Output::Logged(&server_log), &mut ticker)?;
 
@@ -414,26 +446,6 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     }
     drop(server);
     Ok(counts)
-}
-
-/// `npm ci`, unless what is installed is what the lock file names.
-fn install_packages(run: &mut Run<'_>, folder: &Path) -> Result<bool> {
-    let _lock = lock(&run.workspace.root.join("target/npm-ci.lock"), "the installation of Playwright")?;
-    let wanted =
-        fs::read(folder.join("package-lock.json")).context(|| "cannot read end2end/package-lock.json".to_owned())?;
-    let wanted = sha1_smol::Sha1::from(wanted).digest().to_string();
-    let stamp: PathBuf = folder.join("node_modules/.installed-by-xtask");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        return Ok(true);
-    }
-    let mut npm = npm(folder);
-    npm.arg("ci").env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
-    if !run.command(&mut npm, 15)?.0 {
-        eprintln!("error: Playwright cannot be installed\n  what helps: is the npm registry reachable (`npm ping`)?");
-        return Ok(false);
-    }
-    fs::write(&stamp, wanted).context(|| format!("cannot write {}", stamp.display()))?;
-    Ok(true)
 }
 
 fn read_report(path: &Path) -> Result<Counts> {

@@ -113,6 +113,21 @@ fn a_lost_feed_keeps_the_rows_and_its_return_reads_them_again() {
 }
 
 #[test]
+fn a_read_that_was_lost_with_the_old_link_does_not_hold_up_the_one_over_the_new() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let lost = read(&mut query);
+    query.feed(NOW + SECOND, Feed::Down);
+    query.feed(NOW + 2 * SECOND, Feed::Up);
+    let second = read(&mut query);
+    query.reply(NOW + 2 * SECOND, second, Ok(rows(&[3])));
+    assert_eq!((shown(&query), query.status()), (vec![3], LiveStatus::Live));
+    // Should it come back after all, it is old.
+    query.reply(NOW + 3 * SECOND, lost, Ok(rows(&[1])));
+    assert_eq!(shown(&query), [3]);
+}
+
+#[test]
 fn a_transient_error_keeps_the_rows_and_is_tried_again() {
     let mut query = hydrated();
     query.feed(NOW, Feed::Up);

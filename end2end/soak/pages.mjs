@@ -1,0 +1,60 @@
+// Pages at /explore in a real browser, for `cargo xtask soak`: a question is a line of JSON, and so is its answer.
+import { createInterface } from "node:readline";
+
+import { chromium } from "@playwright/test";
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROME,
+  // As in playwright.config.ts.
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+const pages = new Map();
+
+const does = {
+  async open({ page: number, url, parameters }) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.on("pageerror", (error) => console.error(`page ${number}: ${error}`));
+    page.on("console", (message) => console.error(`page ${number}: ${message.text()}`));
+    pages.set(number, page);
+    await page.goto(`${url}?${new URLSearchParams(parameters)}`);
+    await page.locator('[data-status="connected"]').waitFor({ timeout: 30_000 });
+    return null;
+  },
+  look({ page: number }) {
+    return pages.get(number).evaluate(() => ({
+      status: document.querySelector("[data-status]")?.getAttribute("data-status"),
+      notice: document.querySelector(".explore .notice")?.textContent ?? null,
+      rows: [...document.querySelectorAll("tbody tr[data-key]")].map((row) => ({
+        key: row.getAttribute("data-key"),
+        cells: Object.fromEntries(
+          [...row.querySelectorAll("td[data-field]")].map((cell) => [cell.getAttribute("data-field"), cell.textContent]),
+        ),
+      })),
+    }));
+  },
+  async offline({ page: number, is }) {
+    await pages.get(number).context().setOffline(is);
+    return null;
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const question = JSON.parse(line);
+  let answer;
+  try {
+    answer = { value: (await does[question.does](question)) ?? null };
+  } catch (error) {
+    answer = { error: String(error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+await browser.close();

@@ -1,0 +1,473 @@
+//! A TCP relay whose link can be made as bad as links are: between Directus and whoever asks it, or between a page and its server.
+//!
+//! `cargo xtask soak` uses this very file, and `xtask/src/relay.rs` tests it. It needs nothing but the standard library, and
+//! blocks nobody but its own threads: those who set a fault may be on any runtime.
+
+// Each program that shares this module uses its own part of it.
+#![allow(dead_code, reason = "see above")]
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What becomes of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It arrives.
+    Pass,
+    /// Every connection, those to come too, ends after so many more bytes of the answer.
+    CutAfter(usize),
+    /// Packets vanish, and nobody is told: connections stay open, for ever if need be. What was connected meanwhile stays dead
+    /// when this is over, as behind a router that has forgotten it.
+    HalfOpen,
+    /// So many bytes a second, each way, on each connection.
+    Slow(usize),
+    /// Everything comes later, by the first and up to the second more. Order is kept.
+    Delay(Duration, Duration),
+    /// There is no connection to be had, and those that were are lost.
+    Refuse,
+    /// A proxy on the way says that it cannot reach the server; connections that were there are lost.
+    BadGateway,
+    /// Segments of so many bytes.
+    Split(usize),
+    /// What comes within this time goes in one segment.
+    Merge(Duration),
+    /// What is sent arrives, and as soon as it is answered the connection is lost.
+    AnswersLost,
+}
+
+/// Which way bytes went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the server.
+    Up,
+    /// To the client.
+    Down,
+}
+
+/// Is shown all that arrives: the number of the connection, the way, the bytes.
+pub(crate) type Tap = dyn Fn(u64, Way, &[u8]) + Send + Sync;
+
+/// A port of loopback behind which there is another one.
+pub(crate) struct Relay {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    port: u16,
+    server: SocketAddr,
+    tap: Option<Box<Tap>>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    fault: Fault,
+    /// Counts the calls of `set`, so that whoever waits in a fault learns that it is over.
+    version: u64,
+    is_listening: bool,
+    is_over: bool,
+    accepted: u64,
+    connections: BTreeMap<u64, Connection>,
+    random: u64,
+}
+
+struct Connection {
+    near: TcpStream,
+    /// None while nobody has connected it to the server, or ever will.
+    far: Option<TcpStream>,
+    /// So many bytes of the answer are left until it is cut.
+    allowance: Option<usize>,
+    is_silent: bool,
+    pumps: usize,
+}
+
+impl Connection {
+    fn end(&self) {
+        for stream in [Some(&self.near), self.far.as_ref()].into_iter().flatten() {
+            // Whoever has hung up needs not be told.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Relay {
+    /// Listens on a port of its own; `server` is an address or `http://` and an address.
+    pub(crate) fn to(server: &str) -> io::Result<Self> {
+        Self::tapped(server, None)
+    }
+
+    /// As [`Relay::to`], and `tap` is shown what arrives.
+    pub(crate) fn tapped(server: &str, tap: Option<Box<Tap>>) -> io::Result<Self> {
+        let server = server.trim_start_matches("http://").trim_end_matches('/');
+        let server = server.to_socket_addrs()?.next().ok_or(ErrorKind::AddrNotAvailable)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let state = State {
+            fault: Fault::Pass,
+            version: 0,
+            is_listening: true,
+            is_over: false,
+            accepted: 0,
+            connections: BTreeMap::new(),
+            random: u64::from(port),
+        };
+        let shared = Arc::new(Shared { port, server, tap, state: Mutex::new(state), changed: Condvar::new() });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || accepting.accept(listener));
+        Ok(Self { port, shared })
+    }
+
+    /// Where the server is for those at this end.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Connections that were accepted until now.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.shared.lock().accepted
+    }
+
+    /// Connections that are open now, at either end.
+    pub(crate) fn open(&self) -> usize {
+        self.shared.lock().connections.len()
+    }
+
+    /// From now on it is so; what was set before is over.
+    ///
+    /// # Errors
+    ///
+    /// If the port was taken by somebody else while it refused.
+    pub(crate) fn set(&self, fault: Fault) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        state.fault = fault;
+        state.version += 1;
+        for connection in state.connections.values_mut() {
+            connection.allowance = None;
+            match fault {
+                Fault::CutAfter(0) | Fault::Refuse | Fault::BadGateway => connection.end(),
+                Fault::CutAfter(bytes) => connection.allowance = Some(bytes),
+                Fault::HalfOpen => connection.is_silent = true,
+                _ => {}
+            }
+        }
+        self.shared.changed.notify_all();
+        let is_listening = fault != Fault::Refuse;
+        if state.is_listening == is_listening {
+            return Ok(());
+        }
+        drop(state);
+        if !is_listening {
+            self.shared.wake_accept();
+        }
+        let wait = Duration::from_secs(5);
+        let waiting = |state: &mut State| state.is_listening != is_listening;
+        let (_state, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.lock(), wait, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() { Err(ErrorKind::AddrInUse.into()) } else { Ok(()) }
+    }
+
+    /// All connections that are there end now; new ones are none of this one's business.
+    pub(crate) fn cut(&self) {
+        self.shared.lock().connections.values().for_each(Connection::end);
+    }
+
+    /// Those that are there end after so many more bytes of the answer; new ones are none of this one's business.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.shared.lock().connections.values_mut().for_each(|connection| connection.allowance = Some(bytes));
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.is_over = true;
+        state.version += 1;
+        state.connections.values().for_each(Connection::end);
+        self.shared.changed.notify_all();
+        drop(state);
+        self.shared.wake_accept();
+    }
+}
+
+/// What a pump does next.
+enum Next {
+    Go,
+    Discard,
+    End,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `accept` blocks until somebody comes.
+    fn wake_accept(&self) {
+        // Nobody listens any more: then nobody has to be woken.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+
+    fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut listener = Some(listener);
+        loop {
+            let Some(listening) = &listener else {
+                let refuses = |state: &mut State| state.fault == Fault::Refuse && !state.is_over;
+                let mut state = self.changed.wait_while(self.lock(), refuses).unwrap_or_else(PoisonError::into_inner);
+                if state.is_over {
+                    return;
+                }
+                // A port in use is free again in a moment, or whoever called `set` is told.
+                match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)) {
+                    Ok(bound) => {
+                        listener = Some(bound);
+                        state.is_listening = true;
+                        self.changed.notify_all();
+                    }
+                    Err(_) => drop(self.changed.wait_timeout(state, Duration::from_millis(20))),
+                }
+                continue;
+            };
+            let Ok((near, _)) = listening.accept() else { continue };
+            let mut state = self.lock();
+            if state.is_over {
+                return;
+            }
+            if state.fault == Fault::Refuse {
+                drop(near);
+                listener = None;
+                state.is_listening = false;
+                self.changed.notify_all();
+                continue;
+            }
+            state.accepted += 1;
+            let number = state.accepted;
+            drop(state);
+            let shared = Arc::clone(&self);
+            thread::spawn(move || shared.serve(number, near));
+        }
+    }
+
+    fn serve(self: Arc<Self>, number: u64, near: TcpStream) {
+        // The relay makes segments as it is told, not as they fall.
+        let _ = near.set_nodelay(true);
+        let Ok(kept) = near.try_clone() else { return };
+        let mut state = self.lock();
+        let fault = state.fault;
+        let (is_silent, allowance) = match fault {
+            Fault::HalfOpen => (true, None),
+            Fault::CutAfter(bytes) => (false, Some(bytes)),
+            _ => (false, None),
+        };
+        state.connections.insert(number, Connection { near: kept, far: None, allowance, is_silent, pumps: 1 });
+        drop(state);
+        if fault == Fault::BadGateway {
+            // One who says nothing is told nothing.
+            let _ = refuse(&near);
+            self.leave(number, true);
+            return;
+        }
+        if is_silent {
+            self.pump(number, Way::Up, near, None);
+            return;
+        }
+        let Ok(far) = TcpStream::connect(self.server) else { return self.leave(number, true) };
+        let _ = far.set_nodelay(true);
+        let clones = (near.try_clone(), far.try_clone(), far.try_clone());
+        let (Ok(down_to), Ok(down_from), Ok(kept)) = clones else { return self.leave(number, true) };
+        let mut state = self.lock();
+        if state.is_over {
+            drop(state);
+            return self.leave(number, true);
+        }
+        if let Some(connection) = state.connections.get_mut(&number) {
+            connection.far = Some(kept);
+            connection.pumps = 2;
+        }
+        drop(state);
+        let shared = Arc::clone(&self);
+        thread::spawn(move || shared.pump(number, Way::Down, down_from, Some(&down_to)));
+        self.pump(number, Way::Up, near, Some(&far));
+    }
+
+    /// One way of one connection, until its end.
+    fn pump(&self, number: u64, way: Way, mut from: TcpStream, to: Option<&TcpStream>) {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut is_lost = false;
+        loop {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+                Err(_) => break,
+            };
+            let Some(to) = to else { continue };
+            match self.pass(number, way, &mut from, &buffer[..count], to) {
+                Ok(true) => {}
+                _ => {
+                    is_lost = true;
+                    break;
+                }
+            }
+        }
+        let is_silent = self.lock().connections.get(&number).is_some_and(|connection| connection.is_silent);
+        if !is_lost
+            && !is_silent
+            && let Some(to) = to
+        {
+            let _ = to.shutdown(Shutdown::Write);
+        }
+        self.leave(number, is_lost);
+    }
+
+    /// A pump has ended; the last one takes the connection with it.
+    fn leave(&self, number: u64, is_lost: bool) {
+        let mut state = self.lock();
+        let Some(connection) = state.connections.get_mut(&number) else { return };
+        if is_lost {
+            connection.end();
+        }
+        connection.pumps -= 1;
+        if connection.pumps == 0 {
+            state.connections.remove(&number);
+        }
+    }
+
+    fn next(&self, number: u64) -> (Fault, u64, Next) {
+        let state = self.lock();
+        let next = match state.connections.get(&number) {
+            _ if state.is_over => Next::End,
+            Some(connection) if connection.is_silent => Next::Discard,
+            Some(_) => Next::Go,
+            None => Next::End,
+        };
+        (state.fault, state.version, next)
+    }
+
+    /// Passes on what was read, in the way of the fault; whether the connection goes on.
+    fn pass(&self, number: u64, way: Way, from: &mut TcpStream, bytes: &[u8], to: &TcpStream) -> io::Result<bool> {
+        let mut rest = bytes;
+        let mut more;
+        while !rest.is_empty() {
+            let (fault, version, next) = self.next(number);
+            match next {
+                Next::End => return Ok(false),
+                Next::Discard => return Ok(true),
+                Next::Go => {}
+            }
+            let size = match fault {
+                Fault::AnswersLost if way == Way::Down => return Ok(false),
+                Fault::Slow(rate) => {
+                    let piece = (rate / 20).clamp(1, rest.len());
+                    // The time that this piece takes; when the fault is over the rest goes at once.
+                    let time = Duration::from_secs_f64(piece as f64 / rate.max(1) as f64);
+                    self.hold(version, time);
+                    piece
+                }
+                Fault::Delay(least, more) => {
+                    self.hold(version, least + more.mul_f64(self.random()));
+                    rest.len()
+                }
+                Fault::Split(size) => size.clamp(1, rest.len()),
+                Fault::Merge(window) => {
+                    self.hold(version, window);
+                    more = rest.to_vec();
+                    drain(from, &mut more)?;
+                    rest = &more;
+                    rest.len()
+                }
+                _ => rest.len(),
+            };
+            // What was held may have met another fault meanwhile.
+            match self.next(number).2 {
+                Next::End => return Ok(false),
+                Next::Discard => return Ok(true),
+                Next::Go => {}
+            }
+            let (piece, left) = rest.split_at(size);
+            if !self.deliver(number, way, piece, to)? {
+                return Ok(false);
+            }
+            if let Fault::Split(_) = fault {
+                // Without a pause the other end finds all of it together.
+                thread::sleep(Duration::from_micros(100));
+            }
+            rest = left;
+        }
+        Ok(true)
+    }
+
+    fn deliver(&self, number: u64, way: Way, bytes: &[u8], mut to: &TcpStream) -> io::Result<bool> {
+        let mut allowed = bytes.len();
+        if way == Way::Down
+            && let Some(connection) = self.lock().connections.get_mut(&number)
+            && let Some(allowance) = &mut connection.allowance
+        {
+            allowed = allowed.min(*allowance);
+            *allowance -= allowed;
+        }
+        if let Some(tap) = &self.tap {
+            tap(number, way, &bytes[..allowed]);
+        }
+        to.write_all(&bytes[..allowed])?;
+        Ok(allowed == bytes.len())
+    }
+
+    /// Waits so long, or until another fault is set.
+    fn hold(&self, version: u64, time: Duration) {
+        let held = |state: &mut State| state.version == version;
+        drop(self.changed.wait_timeout_while(self.lock(), time, held));
+    }
+
+    /// Between 0 and 1; Marsaglia's xorshift.
+    fn random(&self) -> f64 {
+        let mut state = self.lock();
+        state.random ^= state.random << 13;
+        state.random ^= state.random >> 7;
+        state.random ^= state.random << 17;
+        (state.random >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// All that has come meanwhile.
+fn drain(from: &mut TcpStream, into: &mut Vec<u8>) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    from.set_read_timeout(Some(Duration::from_millis(1)))?;
+    // Only so much: somebody who never stops must not be held for ever.
+    while into.len() < 1024 * 1024 {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => into.extend_from_slice(&buffer[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    from.set_read_timeout(None)
+}
+
+/// What nginx says when nobody is behind it.
+fn refuse(near: &TcpStream) -> io::Result<()> {
+    let end = Instant::now() + Duration::from_secs(5);
+    near.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut head = BufReader::new(near);
+    let mut line = String::new();
+    while head.read_line(&mut line)? > 0 && !line.trim().is_empty() && Instant::now() < end {
+        line.clear();
+    }
+    let page = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>";
+    let mut near = near;
+    write!(
+        near,
+        "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+        page.len()
+    )
+}

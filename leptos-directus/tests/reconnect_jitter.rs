@@ -1,0 +1,88 @@
+//! A thousand clients of one server that went away: when they come back, by the engine's own decisions in virtual time.
+#![cfg(feature = "native")]
+
+use leptos_directus::{
+    Error,
+    connection::{ConnectionConfig, Machine, Millis, Output, SubscriptionSpec},
+};
+
+const CLIENTS: u64 = 1_000;
+/// Long enough that every connection counts as a stable one.
+const LOST_AT: Millis = 100_000;
+
+/// A page that is connected, and was for long.
+fn client(seed: u64) -> Machine {
+    let mut machine = Machine::new(ConnectionConfig { seed, ..ConnectionConfig::default() });
+    let spec = SubscriptionSpec { collection: "posts".into(), event: None, query: None, label: "posts".into() };
+    machine.subscribe(0, spec);
+    let socket = opens(&mut machine).expect("it connects at once");
+    machine.opened(0, socket);
+    machine
+}
+
+/// The number of the try, if it tries.
+fn opens(machine: &mut Machine) -> Option<u64> {
+    let mut number = None;
+    while let Some(output) = machine.next_output() {
+        if let Output::Open(socket) = output {
+            number = Some(socket);
+        }
+    }
+    number
+}
+
+/// When it comes back to a server that is away for so long.
+fn comes_back(seed: u64, away: Millis) -> Millis {
+    let mut machine = client(seed);
+    machine.closed(LOST_AT, 1, "the server went away");
+    let mut now = LOST_AT;
+    loop {
+        if let Some(socket) = opens(&mut machine) {
+            if now >= LOST_AT + away {
+                return now - LOST_AT - away;
+            }
+            machine.refused(now, socket, &Error::network("nobody is there"));
+        }
+        now = machine.deadline().expect("it tries for ever").max(now);
+        machine.tick(now);
+    }
+}
+
+/// How many come back in each slot of so many milliseconds after the server is there again.
+fn histogram(away: Millis, slot: Millis) -> Vec<u32> {
+    let mut slots = Vec::new();
+    for seed in 0..CLIENTS {
+        let place = usize::try_from(comes_back(seed, away) / slot).expect("a short time");
+        if slots.len() <= place {
+            slots.resize(place + 1, 0);
+        }
+        slots[place] += 1;
+    }
+    let most = slots.iter().copied().max().unwrap_or_default().max(1);
+    println!("{CLIENTS} clients of a server that was away for {away} ms, by {slot} ms:");
+    for (place, count) in slots.iter().enumerate() {
+        let bar = "#".repeat((count * 60 / most) as usize);
+        println!("{:>7} ms {count:>4} {bar}", place as Millis * slot);
+    }
+    slots
+}
+
+#[test]
+fn a_thousand_clients_of_a_server_that_was_away_come_back_one_by_one() {
+    // Slots, and how many there may be in the fullest: three times what an even share of the wait would be.
+    for (away, slot, at_most) in [(0, 10, 300), (1_000, 100, 300), (10_000, 1_000, 300), (60_000, 2_000, 240)] {
+        let slots = histogram(away, slot);
+        assert_eq!(slots.iter().sum::<u32>(), u32::try_from(CLIENTS).unwrap());
+        assert!(slots.iter().all(|count| *count <= at_most), "too many at once after {away} ms: {slots:?}");
+        assert!(slots.len() >= 8, "{away}: {slots:?}");
+    }
+}
+
+#[test]
+fn no_client_waits_longer_than_the_longest_delay() {
+    let longest = ConnectionConfig::default().longest_delay.as_millis();
+    for away in [0, 1_000, 60_000, 600_000] {
+        let last = (0..CLIENTS).map(|seed| comes_back(seed, away)).max().unwrap();
+        assert!(u128::from(last) <= longest, "{last} ms after {away} ms");
+    }
+}

@@ -1,0 +1,194 @@
+//! The relay of the library's own tests, which is tried here: links that are cut, slow, silent, refused, late or torn.
+
+#[path = "../../leptos-directus/tests/real/relay.rs"]
+mod shared;
+
+pub(crate) use shared::{Fault, Relay, Tap, Way};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{ErrorKind, Read, Write},
+        net::{TcpListener, TcpStream},
+        sync::{Arc, Mutex},
+        thread,
+        time::{Duration, Instant},
+    };
+
+    /// A server that says back what it hears.
+    fn echo() -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while let Ok(count) = stream.read(&mut buffer) {
+                        if count == 0 || stream.write_all(&buffer[..count]).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn relay() -> Relay {
+        Relay::to(&echo()).expect("a relay")
+    }
+
+    fn connect(relay: &Relay) -> TcpStream {
+        let stream = TcpStream::connect(relay.url().trim_start_matches("http://")).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time");
+        stream
+    }
+
+    /// What comes back of `sent`: all of it, or what came before the end.
+    fn back(stream: &mut TcpStream, sent: &[u8]) -> Vec<u8> {
+        let _ = stream.write_all(sent);
+        let mut got = Vec::new();
+        let mut buffer = [0; 1024];
+        while got.len() < sent.len() {
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => got.extend_from_slice(&buffer[..count]),
+            }
+        }
+        got
+    }
+
+    #[test]
+    fn what_passes_arrives_whole_however_it_is_cut_up_or_held_back() {
+        let relay = relay();
+        let mut stream = connect(&relay);
+        let text: Vec<u8> = (0..5_000_u32).flat_map(u32::to_le_bytes).collect();
+        for fault in [
+            Fault::Pass,
+            Fault::Split(7),
+            Fault::Merge(Duration::from_millis(20)),
+            Fault::Delay(Duration::from_millis(1), Duration::from_millis(5)),
+            Fault::Slow(1_000_000),
+        ] {
+            relay.set(fault).expect("it is set");
+            assert!(back(&mut stream, &text) == text, "{fault:?}");
+        }
+        assert_eq!(relay.accepted(), 1, "none of these loses the connection");
+    }
+
+    #[test]
+    fn a_cut_comes_after_as_many_bytes_of_the_answer_as_were_said() {
+        let relay = relay();
+        for bytes in 0..20 {
+            relay.set(Fault::CutAfter(bytes)).expect("it is set");
+            assert_eq!(back(&mut connect(&relay), &[1; 20]).len(), bytes);
+        }
+        relay.set(Fault::Pass).expect("it is set");
+        let mut old = connect(&relay);
+        assert_eq!(back(&mut old, b"before"), b"before");
+        relay.cut_after(3);
+        assert_eq!(back(&mut old, b"after"), b"aft");
+        assert_eq!(back(&mut connect(&relay), b"anew"), b"anew", "new ones are not cut");
+        let mut other = connect(&relay);
+        assert_eq!(back(&mut other, b"before"), b"before");
+        relay.cut();
+        assert_eq!(back(&mut other, b"after"), b"");
+    }
+
+    #[test]
+    fn on_a_half_open_link_everything_vanishes_and_nobody_is_told() {
+        let relay = relay();
+        let mut old = connect(&relay);
+        assert_eq!(back(&mut old, b"before"), b"before");
+        relay.set(Fault::HalfOpen).expect("it is set");
+        let mut new = connect(&relay);
+        for stream in [&mut old, &mut new] {
+            stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
+            stream.write_all(b"lost").expect("it looks open");
+            let error = stream.read(&mut [0; 8]).expect_err("neither an answer nor an end");
+            assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        }
+        relay.set(Fault::Pass).expect("it is set");
+        old.write_all(b"still lost").expect("it looks open");
+        assert!(old.read(&mut [0; 8]).is_err(), "what was forgotten stays forgotten");
+        assert_eq!(back(&mut connect(&relay), b"anew"), b"anew");
+    }
+
+    #[test]
+    fn a_slow_link_takes_its_time_until_it_is_mended() {
+        let relay = relay();
+        relay.set(Fault::Slow(1_000)).expect("it is set");
+        let mut stream = connect(&relay);
+        let started = Instant::now();
+        assert_eq!(back(&mut stream, &[1; 200]).len(), 200);
+        // 0.2 s each way, less the first piece.
+        assert!(started.elapsed() >= Duration::from_millis(250), "{:?}", started.elapsed());
+        let started = Instant::now();
+        stream.write_all(&[1; 60_000]).expect("it is open");
+        relay.set(Fault::Pass).expect("it is set");
+        assert_eq!(back(&mut stream, &[]).len(), 0);
+        let mut got = 0;
+        while got < 60_000 {
+            got += stream.read(&mut [0; 4096]).expect("the rest comes at once");
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn a_refusal_closes_the_port_and_what_was_connected_and_the_port_comes_back() {
+        let relay = relay();
+        let mut old = connect(&relay);
+        assert_eq!(back(&mut old, b"before"), b"before");
+        for _ in 0..3 {
+            relay.set(Fault::Refuse).expect("it is set");
+            let error = TcpStream::connect(relay.url().trim_start_matches("http://")).expect_err("it is refused");
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            assert_eq!(back(&mut old, b"after"), b"");
+            relay.set(Fault::Pass).expect("it is set");
+            old = connect(&relay);
+            assert_eq!(back(&mut old, b"again"), b"again");
+        }
+    }
+
+    #[test]
+    fn a_bad_gateway_answers_502_and_loses_what_was_connected() {
+        let relay = relay();
+        let mut old = connect(&relay);
+        assert_eq!(back(&mut old, b"before"), b"before");
+        relay.set(Fault::BadGateway).expect("it is set");
+        assert_eq!(back(&mut old, b"after"), b"");
+        let mut new = connect(&relay);
+        new.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("it listens");
+        let mut answer = String::new();
+        new.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    }
+
+    #[test]
+    fn an_answer_can_be_lost_after_the_question_has_arrived() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let tap: Box<Tap> = {
+            let seen = Arc::clone(&seen);
+            Box::new(move |number, way, bytes| seen.lock().expect("a list").push((number, way, bytes.to_vec())))
+        };
+        let relay = Relay::tapped(&echo(), Some(tap)).expect("a relay");
+        relay.set(Fault::AnswersLost).expect("it is set");
+        assert_eq!(back(&mut connect(&relay), b"question"), b"");
+        assert_eq!(*seen.lock().expect("a list"), [(1, Way::Up, b"question".to_vec())]);
+    }
+
+    #[test]
+    fn who_leaves_is_told_on_and_nothing_stays_behind() {
+        let relay = relay();
+        let streams: Vec<TcpStream> = (0..5).map(|_| connect(&relay)).collect();
+        for mut stream in streams {
+            assert_eq!(back(&mut stream, b"x"), b"x");
+        }
+        let end = Instant::now() + Duration::from_secs(5);
+        while relay.open() > 0 {
+            assert!(Instant::now() < end, "{} connections are left", relay.open());
+            thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,560 @@
+//! `cargo xtask soak`: the real Directus, our server, mirrors and pages; writers, faults, and at each pause the question
+//! whether all of them show what REST gives.
+
+mod observers;
+mod random;
+mod record;
+mod shapes;
+mod websocket;
+mod writers;
+
+use crate::{
+    directus::{Directus, Installation, Mode},
+    failure::{Context, Failure, Result},
+    http::free_port,
+    process::{Output, Process, pause},
+    relay::{Fault, Relay},
+    report::{Step, Steps, Ticker, seconds},
+    site::{Built, Profile, release, server_environment, start_server},
+    toolchain::{Browser as Chrome, WasmChoice, WasmToolchain, playwright},
+    workspace::{Scratch, Workspace, without_settings},
+};
+use nix::sys::signal::Signal;
+use observers::{Browser, Observer, Place, Shown};
+use random::Random;
+use serde_json::{Value, json};
+use shapes::{Shape, mirrored, on_pages};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use writers::{Database, Manner, Writer, Written};
+
+/// After the last write, or once its own socket is open again, an observer that is not right by then is wrong. The promise is 1 s
+/// and 2 s on a machine that has nothing else to do; what it was in fact is in the last line.
+const BOUND: Duration = Duration::from_secs(15);
+/// A half-open link is noticed within 20 s, and the next try may be as far away as the longest delay.
+const BOUND_WITHOUT_SOCKET: Duration = Duration::from_secs(75);
+/// How often an observer that is not right yet is looked at.
+const LOOK: Duration = Duration::from_millis(25);
+/// What was right must still be right then: no late answer may bring an older state back.
+const AFTERWARDS: Duration = Duration::from_millis(700);
+
+/// What the command line says.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) minutes: f64,
+    pub(crate) seed: Option<u64>,
+    pub(crate) directus_version: String,
+    pub(crate) wasm: WasmChoice,
+    pub(crate) pressure_limiter: bool,
+}
+
+/// `cargo xtask soak`.
+///
+/// # Errors
+///
+/// If something cannot be built or started. A divergence is no error but an exit code.
+pub(crate) fn soak(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let logs = workspace.root.join("target/soak-logs").join(format!("{}-{}", now.as_secs(), std::process::id()));
+    fs::create_dir_all(&logs).context(|| format!("cannot make {}", logs.display()))?;
+    eprintln!("logs: {}", logs.display());
+    let mut steps = Steps::new(4);
+    let installation = steps.run(&format!("Directus {}", options.directus_version), |step| {
+        Installation::get(&options.directus_version, step)
+    })?;
+    let toolchain = steps.run("compiler for wasm32", |step| WasmToolchain::get(options.wasm, step))?;
+    let chrome = steps.run("browser", Chrome::get)?;
+    let stage = steps.run("build page, server and mirror", |step| {
+        Stage::build(workspace, installation, toolchain, &chrome, &logs, step)
+    })?;
+    let seed = options.seed.unwrap_or_else(|| u64::from(now.subsec_nanos()));
+    let course = Course {
+        time: Duration::from_secs_f64(options.minutes * 60.0),
+        seed,
+        pressure_limiter: options.pressure_limiter,
+    };
+    Ok(if stage.run(&course)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a soak is run with.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    workspace: &'a Workspace,
+    installation: Installation,
+    chrome: PathBuf,
+    end2end: PathBuf,
+    mirror: PathBuf,
+    built: Built,
+    logs: PathBuf,
+    // The builds are in it.
+    scratch: Scratch,
+}
+
+/// How it is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Course {
+    pub(crate) time: Duration,
+    pub(crate) seed: u64,
+    /// Directus answers 503 while it is busy.
+    pub(crate) pressure_limiter: bool,
+}
+
+impl<'a> Stage<'a> {
+    /// Builds what is not built yet.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be built.
+    pub(crate) fn build(
+        workspace: &'a Workspace,
+        installation: Installation,
+        toolchain: WasmToolchain,
+        chrome: &Chrome,
+        logs: &Path,
+        step: &Step,
+    ) -> Result<Self> {
+        let scratch = Scratch::new("soak")?;
+        let end2end = playwright(workspace, step, &logs.join("npm-ci.log"))?;
+        // With the features of the tests: what they compiled is compiled.
+        let mut cargo = workspace.cargo();
+        without_settings(&mut cargo);
+        cargo.args(["build", "-p", "leptos-directus", "--features", "ssr", "--example", "mirror"]);
+        step.shown(&mut cargo, Duration::from_secs(45 * 60))?;
+        let mirror = scratch.path().join("mirror");
+        let built = workspace.target.join("debug/examples/mirror");
+        fs::copy(&built, &mirror).context(|| format!("cannot copy {}", built.display()))?;
+        let built = release(workspace, toolchain, scratch.path(), step)?;
+        let (chrome, logs) = (chrome.chrome.clone(), logs.to_owned());
+        Ok(Self { workspace, installation, chrome, end2end, mirror, built, logs, scratch })
+    }
+
+    /// Runs the whole course; prints one line of JSON at its end. Whether all was right.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be started, or we are interrupted.
+    pub(crate) fn run(&self, course: &Course) -> Result<bool> {
+        let Course { time, seed, .. } = *course;
+        eprintln!("      seed {seed} (--seed), {}", seconds(time));
+        let mut world = World::start(self, course)?;
+        let began = Instant::now();
+        let mut tally = Tally::default();
+        let mut divergence = None;
+        // The first pause comes before the first write: what is wrong from the start is not the writers' fault.
+        while divergence.is_none() {
+            divergence = world.check(&mut tally)?;
+            if divergence.is_some() || began.elapsed() >= time {
+                break;
+            }
+            divergence = world.round(&mut tally)?;
+        }
+        if let Some(divergence) = &divergence {
+            tally.divergences += 1;
+            eprintln!("{}", divergence.text(seed, &world.deeds));
+        }
+        // The log goes with the folder; without one nothing can be kept.
+        let _ = fs::copy(world.directus.log(), self.logs.join("soak-directus.log"));
+        println!("{}", tally.line(course, self.installation.version(), began.elapsed(), &world));
+        Ok(divergence.is_none())
+    }
+}
+
+/// What has been counted.
+#[derive(Debug, Default)]
+struct Tally {
+    rounds: u64,
+    written: Written,
+    checks: u64,
+    divergences: u64,
+    faults: u64,
+    slowest: Duration,
+    slowest_in_all: Duration,
+    directus_restarts: u64,
+    server_restarts: u64,
+}
+
+impl Tally {
+    fn line(&self, course: &Course, version: &str, time: Duration, world: &World<'_>) -> Value {
+        let traffic = world.observers.iter().map(|observer| observer.record.traffic());
+        let (mut reads, mut events, mut reconnects) = (0, 0, 0);
+        for traffic in traffic {
+            reads += traffic.reads;
+            events += traffic.events;
+            reconnects += traffic.sockets.saturating_sub(1);
+        }
+        let pages = world.observers.iter().filter(|observer| observer.is_page()).count();
+        json!({
+            "directus": version,
+            "seed": course.seed,
+            "pressure_limiter": course.pressure_limiter,
+            "seconds": time.as_secs(),
+            "rounds": self.rounds,
+            "operations": self.written.operations,
+            "failed_operations": self.written.failed,
+            "row_changes": self.written.rows,
+            "faults": self.faults,
+            "directus_restarts": self.directus_restarts,
+            "server_restarts": self.server_restarts,
+            "mirrors": world.observers.len() - pages,
+            "pages": pages,
+            "checks": self.checks,
+            "divergences": self.divergences,
+            "worst_ms_after_write_or_own_socket": self.slowest.as_millis() as u64,
+            "worst_ms_after_write_or_heal": self.slowest_in_all.as_millis() as u64,
+            "reconnects": reconnects,
+            "reads": reads,
+            "events": events,
+            "reads_per_event": if events == 0 { 0.0 } else { (reads as f64 / events as f64 * 1000.0).round() / 1000.0 },
+        })
+    }
+}
+
+/// An observer that does not show what REST gives.
+#[derive(Debug)]
+struct Divergence {
+    name: String,
+    shape: Shape,
+    what: String,
+    expected: Value,
+    shown: Option<Shown>,
+    frames: Vec<String>,
+}
+
+impl Divergence {
+    fn text(&self, seed: u64, deeds: &[String]) -> String {
+        let list = |rows: &Value| match rows.as_array() {
+            Some(rows) => rows.iter().map(|row| format!("\n    {row}")).collect(),
+            None => format!(" {rows}"),
+        };
+        let mut text = format!(
+            "DIVERGENCE: {} of “{}”: {}\n  seed: {seed}\n  collection: {}\n  query: {}\n  REST:{}",
+            self.name,
+            self.shape.name,
+            self.what,
+            self.shape.collection,
+            self.shape.query,
+            list(&self.expected)
+        );
+        if let Some(shown) = &self.shown {
+            text += &format!("\n  shown ({}, {}):{}", shown.status, shown.error, list(&shown.rows));
+        }
+        text += "\n  last frames:";
+        self.frames.iter().for_each(|frame| text += &format!("\n    {frame}"));
+        text += "\n  what was done since the last pause that was right:";
+        deeds.iter().for_each(|deed| text += &format!("\n    {deed}"));
+        text
+    }
+}
+
+/// Everything that runs.
+struct World<'a> {
+    stage: &'a Stage<'a>,
+    random: Random,
+    observers: Vec<Observer>,
+    database: Database,
+    server_port: u16,
+    /// Before the server, which it outlives.
+    server: Option<Process>,
+    /// Between our server and Directus.
+    behind: Relay,
+    directus: Directus,
+    /// Since the last pause that was right.
+    deeds: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    fn start(stage: &'a Stage<'a>, course: &Course) -> Result<Self> {
+        let mut ticker = Ticker::new("      Directus starts");
+        let folder = stage.scratch.path().join(format!("directus-{}", course.seed));
+        let mut directus =
+            Directus::fresh(stage.workspace, &stage.installation, &folder, Mode::Public, None, &mut ticker)?;
+        if course.pressure_limiter {
+            directus.stop(Signal::SIGTERM);
+            directus.limit_pressure();
+            directus.start(&mut ticker)?;
+        }
+        let database = Database::new(directus.port(), directus.admin_token());
+        let mut random = Random::new(course.seed);
+        // Enough rows for every shape, before anybody watches.
+        database.learn()?;
+        Writer::new(Manner::Batches, database.clone(), random.fork()).fill()?;
+
+        let behind = Relay::to(&directus.url()).context(|| "there is no relay to be had to Directus".to_owned())?;
+        let server_port = free_port()?;
+        let token = directus.admin_token().to_owned();
+        let mut world = Self {
+            stage,
+            random,
+            observers: Vec::new(),
+            database,
+            server_port,
+            server: None,
+            behind,
+            directus,
+            deeds: Vec::new(),
+        };
+        world.start_server()?;
+        let server = format!("http://127.0.0.1:{server_port}");
+        for (number, shape) in mirrored().into_iter().enumerate() {
+            // Each shape one way, and every third both ways; which, the seed says.
+            let direct = (number as u64 + course.seed).is_multiple_of(2);
+            let mut mirror = |is_direct: bool, name: usize| -> Result<()> {
+                let (place, url) = if is_direct {
+                    (Place::Directus(&token), world.directus.url())
+                } else {
+                    (Place::Server, server.clone())
+                };
+                let shape = shape.clone();
+                let mirror = Observer::mirror(&stage.mirror, &place, &url, shape, &stage.logs, name)?;
+                world.observers.push(mirror);
+                Ok(())
+            };
+            mirror(direct, number)?;
+            if number % 3 == 0 {
+                mirror(!direct, 100 + number)?;
+            }
+        }
+        let browser = Rc::new(Browser::start(&stage.end2end, &stage.chrome, &stage.logs.join("pages.log"))?);
+        for (number, shape) in on_pages().into_iter().enumerate() {
+            world.observers.push(Observer::page(&browser, number, &server, shape)?);
+        }
+        eprintln!("      {} observers", world.observers.len());
+        Ok(world)
+    }
+
+    fn start_server(&mut self) -> Result<()> {
+        let Built { site, server } = &self.stage.built;
+        let mut command = Command::new(server);
+        without_settings(&mut command);
+        command
+            .current_dir(self.stage.scratch.path())
+            .envs(server_environment(site, self.server_port, Profile::Release, None))
+            .env("DIRECTUS_URL", self.behind.url());
+        let log = self.stage.logs.join("server.log");
+        let mut ticker = Ticker::new("      the server starts");
+        self.server = Some(start_server(&mut command, self.server_port, Output::Logged(&log), &mut ticker)?);
+        Ok(())
+    }
+
+    /// Writers write, and things go wrong; at the end nobody writes, and all is well again.
+    fn round(&mut self, tally: &mut Tally) -> Result<Option<Divergence>> {
+        tally.rounds += 1;
+        self.deeds = vec![format!("round {}", tally.rounds)];
+        self.database.learn()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = [Manner::Rest, Manner::WebSocket, Manner::Batches, Manner::Batches]
+            .into_iter()
+            .map(|manner| {
+                let writer = Writer::new(manner, self.database.clone(), self.random.fork());
+                let stop = Arc::clone(&stop);
+                thread::spawn(move || writer.run(&stop))
+            })
+            .collect();
+        let result = self.trouble(tally);
+        stop.store(true, Ordering::SeqCst);
+        for writer in writers {
+            tally.written += writer.join().map_err(|_| Failure::new("a writer panicked"))?;
+        }
+        result?;
+        Ok(None)
+    }
+
+    fn trouble(&mut self, tally: &mut Tally) -> Result<()> {
+        // A quarter of the rounds has no faults: then the bound is that of a connection that was never lost.
+        let faults = if self.random.once_in(4) { 0 } else { self.random.between(1, 4) };
+        self.some_time(500, 2_500)?;
+        for _ in 0..faults {
+            tally.faults += 1;
+            match self.random.index(12) {
+                0 => {
+                    let signal = if self.random.once_in(3) { Signal::SIGTERM } else { Signal::SIGKILL };
+                    self.deed(format!("Directus is ended by {signal}, and started again"));
+                    tally.directus_restarts += 1;
+                    self.directus.stop(signal);
+                    self.some_time(0, 2_000)?;
+                    self.directus.start(&mut Ticker::new("      Directus starts"))?;
+                }
+                1 => {
+                    self.deed("our server is ended, and started again".to_owned());
+                    tally.server_restarts += 1;
+                    if let Some(mut server) = self.server.take() {
+                        server.stop_with(if self.random.once_in(2) { Signal::SIGTERM } else { Signal::SIGKILL });
+                    }
+                    self.some_time(0, 2_000)?;
+                    self.start_server()?;
+                }
+                2 => {
+                    self.deed("the pages are offline for a while".to_owned());
+                    self.set_offline(true)?;
+                    self.some_time(500, 4_000)?;
+                    self.set_offline(false)?;
+                }
+                3..=5 => {
+                    let fault = self.fault();
+                    self.deed(format!("between our server and Directus: {fault:?}"));
+                    set(&self.behind, fault)?;
+                    self.some_time(300, 4_000)?;
+                    set(&self.behind, Fault::Pass)?;
+                }
+                _ => {
+                    let share = self.random.between(1, 4);
+                    let fault = self.fault();
+                    let mut hit = Vec::new();
+                    for (number, observer) in self.observers.iter().enumerate() {
+                        if self.random.once_in(share) {
+                            set(&observer.relay, fault)?;
+                            hit.push(number);
+                        }
+                    }
+                    self.deed(format!("before {} observers: {fault:?}", hit.len()));
+                    self.some_time(300, 4_000)?;
+                    for number in hit {
+                        set(&self.observers[number].relay, Fault::Pass)?;
+                    }
+                }
+            }
+            self.some_time(100, 1_500)?;
+        }
+        Ok(())
+    }
+
+    fn set_offline(&self, is_offline: bool) -> Result<()> {
+        self.observers.iter().try_for_each(|observer| observer.set_offline(is_offline).map(drop))
+    }
+
+    fn deed(&mut self, deed: String) {
+        self.deeds.push(deed);
+    }
+
+    fn fault(&mut self) -> Fault {
+        let random = &mut self.random;
+        let millis = Duration::from_millis;
+        let bytes = |random: &mut Random, most| usize::try_from(random.between(0, most)).unwrap_or(0);
+        match random.index(12) {
+            0 | 1 => Fault::CutAfter(bytes(random, 300)),
+            2 => Fault::CutAfter(bytes(random, 6_000)),
+            3 | 4 => Fault::HalfOpen,
+            5 => Fault::Slow(1_000),
+            6 => Fault::Delay(millis(random.between(1, 60)), millis(random.between(0, 150))),
+            7 => Fault::Refuse,
+            8 => Fault::BadGateway,
+            9 => Fault::Split(1 + bytes(random, 40)),
+            10 => Fault::Merge(millis(random.between(5, 80))),
+            _ => Fault::AnswersLost,
+        }
+    }
+
+    fn some_time(&mut self, least: u64, most: u64) -> Result<()> {
+        pause(Duration::from_millis(self.random.between(least, most)))
+    }
+
+    /// Nobody writes, and nothing is wrong: all must come to show what REST gives, and stay so.
+    fn check(&mut self, tally: &mut Tally) -> Result<Option<Divergence>> {
+        let quiet = Instant::now();
+        let mut waiting: Vec<usize> = (0..self.observers.len()).collect();
+        let mut last = (Duration::ZERO, String::new());
+        let mut truths: Vec<Option<Vec<Value>>> = vec![None; self.observers.len()];
+        while !waiting.is_empty() {
+            let mut still = Vec::new();
+            for number in waiting {
+                let Self { observers, database, .. } = self;
+                let (observer, truth) = (&mut observers[number], &mut truths[number]);
+                // Time alone changes what this one is to show.
+                if observer.shape.revalidate.is_some() {
+                    *truth = None;
+                }
+                let rows = match truth {
+                    Some(rows) => rows,
+                    None => truth.insert(truth_of(database, &observer.shape)?),
+                };
+                let expected = observer.as_shown(rows);
+                let shown = match observer.shown() {
+                    Ok(shown) => shown,
+                    Err(failure) if failure.is_interrupted() => return Err(failure),
+                    Err(failure) => return Ok(Some(diverged(observer, failure.to_string(), expected, None))),
+                };
+                let own = observer.record.traffic().last_socket.filter(|opened| *opened > quiet).unwrap_or(quiet);
+                if shown.rows == expected && observer.is_live(&shown) {
+                    tally.checks += 1;
+                    let took = shown.since.saturating_duration_since(own);
+                    if took >= last.0 {
+                        last = (took, format!("{} of “{}”", observer.name, observer.shape.name));
+                    }
+                    tally.slowest = tally.slowest.max(took);
+                    tally.slowest_in_all = tally.slowest_in_all.max(shown.since.saturating_duration_since(quiet));
+                    continue;
+                }
+                // One that says that it is not live is honest, as long as its socket may still be lost.
+                let bound = if observer.is_live(&shown) { BOUND } else { BOUND_WITHOUT_SOCKET };
+                if own.elapsed() > bound || quiet.elapsed() > BOUND_WITHOUT_SOCKET + BOUND {
+                    let what = format!(
+                        "not what REST gives {} after the last write or heal, {} after it could be",
+                        seconds(quiet.elapsed()),
+                        seconds(own.elapsed())
+                    );
+                    return Ok(Some(diverged(observer, what, expected, Some(shown))));
+                }
+                still.push(number);
+            }
+            waiting = still;
+            pause(LOOK)?;
+        }
+        pause(AFTERWARDS)?;
+        for number in 0..self.observers.len() {
+            let Self { observers, database, .. } = self;
+            let observer = &mut observers[number];
+            if observer.shape.revalidate.is_some() {
+                continue;
+            }
+            let expected = observer.as_shown(&truth_of(database, &observer.shape)?);
+            let shown = observer.shown()?;
+            if shown.rows != expected {
+                let what = "it was right, and became wrong though nobody wrote".to_owned();
+                return Ok(Some(diverged(observer, what, expected, Some(shown))));
+            }
+            tally.checks += 1;
+        }
+        self.deeds.clear();
+        eprintln!(
+            "      round {}: {} row changes in all; last was {} after {} ms; slowest of all {} ms, {} ms with its way back",
+            tally.rounds,
+            tally.written.rows,
+            last.1,
+            last.0.as_millis(),
+            tally.slowest.as_millis(),
+            tally.slowest_in_all.as_millis()
+        );
+        Ok(None)
+    }
+}
+
+fn set(relay: &Relay, fault: Fault) -> Result<()> {
+    relay.set(fault).context(|| format!("the relay of {} cannot be set to {fault:?}", relay.url()))
+}
+
+fn diverged(observer: &Observer, what: String, expected: Value, shown: Option<Shown>) -> Divergence {
+    let (name, shape) = (observer.name.clone(), observer.shape.clone());
+    Divergence { name, shape, what, expected, shown, frames: observer.record.last() }
+}
+
+/// What REST gives. A Directus that is busy says so, and is asked again.
+fn truth_of(database: &Database, shape: &Shape) -> Result<Vec<Value>> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match database.read(shape.collection, &shape.as_rest()) {
+            Err(failure) if Instant::now() > end => return Err(failure),
+            Err(_) => pause(LOOK)?,
+            Ok(rows) => return Ok(rows),
+        }
+    }
+}
