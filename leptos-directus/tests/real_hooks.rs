@@ -342,9 +342,9 @@ async fn when_the_query_changes_the_old_rows_stay_until_the_new_ones_are_there()
 async fn a_query_that_does_not_come_to_be_says_so_beside_the_old_rows_which_stay_live() {
     let page = Page::open().await;
     let one = page.create("one", "x").await;
-    let wire = Wire::to(&page.admin.url).await;
+    let relay = Relay::to(&page.admin.url).unwrap();
     let directus =
-        Directus::native(NativeOptions::new(&wire.url).token(&page.admin.token).linger(Duration::from_millis(20)));
+        Directus::native(NativeOptions::new(relay.url()).token(&page.admin.token).linger(Duration::from_millis(20)));
     directus.provide();
     let asked = RwSignal::new(Query::new());
     let posts = use_realtime_collection::<Post>(&page.posts, asked);
@@ -370,7 +370,7 @@ async fn a_query_that_does_not_come_to_be_says_so_beside_the_old_rows_which_stay
     shows("the rows of before", posts.items(), &["ONE"]).await;
     asked.set(Query::new());
     assert_eq!(is(LiveStatus::Live).await, None, "the old question again");
-    wire.cut();
+    relay.set(Fault::Refuse).unwrap();
     asked.set(Query::new().filter(Filter::field("title").eq("two")));
     eventually("the loss", async || match posts.error().get_untracked() {
         Some(error) if error.is_network() => Ok(()),
@@ -380,7 +380,7 @@ async fn a_query_that_does_not_come_to_be_says_so_beside_the_old_rows_which_stay
     assert_eq!(posts.status().get_untracked(), LiveStatus::Stale);
     shows("the rows of before", posts.items(), &["ONE"]).await;
     page.create("two", "x").await;
-    wire.mend();
+    relay.set(Fault::Pass).unwrap();
     directus.retry_now();
     shows("the other rows", posts.items(), &["two"]).await;
     assert_eq!(is(LiveStatus::Live).await, None);

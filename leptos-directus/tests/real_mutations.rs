@@ -60,7 +60,7 @@ impl Page {
         let link = Relay::to(&admin.url).unwrap();
         let owner = Owner::new();
         owner.set();
-        let mut options = NativeOptions::new(&link.url()).linger(Duration::from_millis(20));
+        let mut options = NativeOptions::new(link.url()).linger(Duration::from_millis(20));
         if is_admin {
             options = options.token(&admin.token);
         }

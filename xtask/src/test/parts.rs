@@ -241,8 +241,8 @@ fn directus(run: &mut Run<'_>) -> Result<Counts> {
 }
 
 /// The log of a Directus goes with its folder: what a failure may need is kept.
-fn keep_log(run: &Run<'_>, mode: Mode, log: &Path, counts: &Result<Counts>) {
-    let kept = run.logs.join(format!("directus-{mode}.log"));
+fn keep_log(run: &Run<'_>, name: impl std::fmt::Display, log: &Path, counts: &Result<Counts>) {
+    let kept = run.logs.join(format!("directus-{name}.log"));
     // Without a log nothing can be kept.
     if fs::copy(log, &kept).is_ok() && !counts.as_ref().is_ok_and(|counts| counts.failed == 0) {
         show(&kept, 15);
@@ -284,7 +284,7 @@ fn wasm(run: &mut Run<'_>) -> Result<Counts> {
     toolchain.apply(&mut command, &[&bindgen]);
     with_rest(run, &mut command);
     let counts = run.cargo_tests(vec![command], 30);
-    keep_log(run, &directus, &counts);
+    keep_log(run, "of-the-browser", &directus.log(), &counts);
     // Directus goes before its folder.
     drop(directus);
     counts
