@@ -1,26 +1,26 @@
 import type { Locator, Page } from "@playwright/test";
 
-export type Mutation = { type: string; key: string | null; node: string; attribute: string | null; isStatus: boolean };
+export type Mutation = { type: string; key: string | null; node: string; attribute: string | null };
 
-/** Watches a list from now on. */
-export async function watchMutations(list: Locator) {
-  await list.evaluate((root) => {
+/** Watches a part of the page from now on, but for what is inside of `except`. */
+export async function watchMutations(part: Locator, except = ":not(*)") {
+  await part.evaluate((root, except) => {
     const seen: object[] = [];
     const observer = new MutationObserver((records) => {
       for (const { type, target, attributeName } of records) {
         const element = target instanceof Element ? target : target.parentElement;
+        if (element?.closest(except)) continue;
         seen.push({
           type,
           key: element?.closest("[data-key]")?.getAttribute("data-key") ?? null,
           node: element?.outerHTML.slice(0, 200) ?? "",
           attribute: attributeName,
-          isStatus: element?.closest("[role=status]") !== null,
         });
       }
     });
     observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true });
     Object.assign(window, { mutationsSeen: seen });
-  });
+  }, except);
 }
 
 /** What happened in the list since. */
@@ -39,20 +39,25 @@ export async function holdScripts(page: Page) {
   return { release };
 }
 
-/** Watches from the page's first paint on what moves without anybody's doing; gives what has moved until it is asked. */
-export async function watchShifts(page: Page) {
-  await page.addInitScript(() => {
+/**
+ * Watches from the page's first paint on what moves without anybody's doing, but for what is inside of `except`; gives what has
+ * moved until it is asked.
+ */
+export async function watchShifts(page: Page, except = ":not(*)") {
+  await page.addInitScript((except) => {
     const shifts: object[] = [];
     type Shift = PerformanceEntry & { value: number; sources: { node?: Node }[] };
     const note = (entries: PerformanceEntryList) => {
       for (const { value, sources } of entries as Shift[]) {
-        shifts.push({ value, nodes: sources.map(({ node }) => (node as Element | undefined)?.outerHTML?.slice(0, 200)) });
+        const elements = sources.map(({ node }) => (node instanceof Element ? node : node?.parentElement));
+        if (elements.length > 0 && elements.every((element) => element?.closest(except))) continue;
+        shifts.push({ value, nodes: elements.map((element) => element?.outerHTML.slice(0, 200)) });
       }
     };
     const observer = new PerformanceObserver((list) => note(list.getEntries()));
     observer.observe({ type: "layout-shift", buffered: true });
     // What was measured and not yet told counts as well.
     Object.assign(window, { shiftsSeen: () => (note(observer.takeRecords()), shifts) });
-  });
+  }, except);
   return () => page.evaluate(() => (window as unknown as { shiftsSeen: () => object[] }).shiftsSeen());
 }

@@ -7,6 +7,8 @@ export const pages: {
   path: string | ((directus: DirectusWriter) => Promise<string>);
   heading: string | RegExp;
   user?: UserName;
+  /** Nothing on it is live. */
+  needsNoSocket?: true;
 }[] = [
   { name: "front", path: "/", heading: /\S/ },
   {
@@ -30,7 +32,7 @@ export const pages: {
     path: `/explore?collection=posts&query=${encodeURIComponent('{"fields":["id","title","status","tags"],"sort":["title"],"limit":8}')}`,
     heading: "Explore",
   },
-  { name: "login", path: "/login", heading: "Log in" },
+  { name: "login", path: "/login", heading: "Log in", needsNoSocket: true },
   { name: "me-anonymous", path: "/me", heading: "You are not logged in" },
   { name: "me", path: "/me", heading: /Ada/, user: "ada" },
 ];

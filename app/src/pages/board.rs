@@ -4,7 +4,7 @@ use leptos::{ev::DragEvent, html, prelude::*, task::spawn_local};
 use leptos_directus::{RowKey, UseRealtimeCollectionReturn, use_directus_auth, use_realtime_collection};
 
 use crate::{
-    attributes::data_key,
+    attributes::{data_key, data_moving, data_over, data_stage},
     components::{LiveNotice, PageMeta},
     hooks::use_hydrated,
     model::{Card, Move, Stage, posts_in},
@@ -111,8 +111,8 @@ fn Lane(stage: Stage, desk: Desk) -> impl IntoView {
         <section
             class="lane"
             aria-labelledby=heading.get_value()
-            data-stage=stage.as_str()
-            data-over=move || is_over.get().to_string()
+            {..data_stage(stage.as_str())}
+            {..data_over(move || is_over.get().to_string())}
             on:dragover=over
             on:dragleave=move |_| is_over.set(false)
             on:drop=drop
@@ -185,7 +185,7 @@ fn CardItem(key: RowKey, stage: Stage, posts: UseRealtimeCollectionReturn<Card>,
         <li
             class="card"
             {..data_key(&key.get_value())}
-            data-moving=move || is_moving().to_string()
+            {..data_moving(move || is_moving().to_string())}
             draggable=move || desk.can_move.get().to_string()
             on:dragstart=start
             on:dragend=move |_| desk.dragged.set(None)

@@ -4,7 +4,7 @@ use leptos::{prelude::*, task::spawn_local};
 use leptos_directus::{use_directus_auth, use_realtime_collection};
 
 use crate::{
-    attributes::data_key,
+    attributes::{data_key, data_stage},
     components::{LiveNotice, PageMeta},
     hooks::use_hydrated,
     model::{Author, Card, my_authors, my_posts},
@@ -119,7 +119,7 @@ fn MyPost(key: String, post: Signal<Option<Card>>) -> impl IntoView {
     view! {
         <li {..data_key(&key)}>
             <a href=format!("/posts/{key}")>{text(Card::headline)}</a>
-            <span class="stage" data-stage=text(|post| post.status.as_str().to_owned())>
+            <span class="stage" {..data_stage(text(|post| post.status.as_str().to_owned()))}>
                 {text(|post| post.status.title().to_owned())}
             </span>
         </li>
