@@ -23,8 +23,13 @@ wasm_bindgen_test_configure!(run_in_browser);
 
 const NOT_SET: &str = "`cargo xtask test wasm` starts a Directus and says where it is";
 
+/// What was set when this file was compiled; it is compiled without, too, where it is only looked at.
+fn set(variable: Option<&'static str>) -> &'static str {
+    variable.expect(NOT_SET)
+}
+
 fn directus_url() -> &'static str {
-    option_env!("DIRECTUS_TEST_URL").expect(NOT_SET)
+    set(option_env!("DIRECTUS_TEST_URL"))
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -58,7 +63,7 @@ async fn write(method: &str, path: &str, body: &Value) -> Value {
         const answer = await fetch(url, { method, headers, body }); \
         if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${await answer.text()}`); \
         return answer.text(); })";
-    let token = option_env!("DIRECTUS_TEST_ADMIN_TOKEN").expect(NOT_SET);
+    let token = set(option_env!("DIRECTUS_TEST_ADMIN_TOKEN"));
     let arguments = [&format!("{}{path}", directus_url()), method, token, &body.to_string()].map(JsValue::from);
     let send: Function = js_sys::eval(send).unwrap().unchecked_into();
     let promise = send.apply(&JsValue::NULL, &arguments.into_iter().collect()).unwrap();

@@ -84,6 +84,8 @@ pub(crate) struct Watched {
     pub(crate) held: bool,
     /// The one read that counts.
     flight: Option<ReadId>,
+    /// When it was sent.
+    sent: Millis,
     /// The server asked for a pause until then.
     pause: Millis,
     /// Why a read may be made: each hint, each answer of the socket, each wish.
@@ -131,6 +133,8 @@ pub(crate) struct World {
     pub(crate) slow: Millis,
     pub(crate) opening: Opening,
     pub(crate) reading: Reading,
+    /// When Directus last acknowledged a subscription.
+    acknowledged: Millis,
     twice: u32,
     /// Directus took fewer frames than usual, or the link was slow, once.
     pub(crate) limited: bool,
@@ -175,6 +179,7 @@ impl World {
             slow: 0,
             opening: Opening::Works,
             reading: Reading::Works,
+            acknowledged: 0,
             twice: 0,
             limited: false,
             asleep_until: 0,
@@ -443,6 +448,9 @@ impl World {
                 if is_change {
                     self.watched.values_mut().for_each(|watched| watched.allowed += 1);
                 }
+                if serde_json::to_value(&frame).is_ok_and(|frame| frame["event"] == "init") {
+                    self.acknowledged = self.now;
+                }
                 self.engine.frame(self.now, frame);
                 self.drain(Cause::Frame)
             }
@@ -522,8 +530,13 @@ impl World {
 
     fn read(&mut self, query: QueryId, read: ReadId, scope: ReadScope) -> Verdict {
         let Some(watched) = self.watched.get_mut(&query) else { return self.is_just_gone(query) };
+        let sent = std::mem::replace(&mut watched.sent, self.now);
         if let Some(flight) = watched.flight.replace(read) {
-            return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
+            // One that was lost with its link, as far as anybody knows, is given up.
+            if sent >= self.acknowledged || self.now < sent + 1_000 {
+                return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
+            }
+            watched.allowed += 1;
         }
         if self.now < watched.pause {
             return Err(format!("{query:?} is read, and the server asked for a pause"));
@@ -792,6 +805,7 @@ impl World {
             view,
             held: true,
             flight: None,
+            sent: 0,
             pause: 0,
             allowed: 2,
             reads: 0,
