@@ -85,6 +85,8 @@ pub(super) fn mirrored() -> Vec<Shape> {
         posts("counts", json!({ "aggregate": { "count": "*" }, "groupBy": ["status"] })),
         Shape {
             collection: "comments",
+            // A post takes its comments with it, by a cascade of the database, which announces nothing (hazard H15).
+            watch: &["posts"],
             ..posts(
                 "uuid keys",
                 json!({ "fields": ["id", "author_name", "text"], "sort": ["author_name"], "limit": 15 }),
