@@ -399,7 +399,7 @@ impl Shared {
             }
             if let Fault::Split(_) = fault {
                 // Without a pause the other end finds all of it together.
-                thread::sleep(Duration::from_micros(100));
+                drop(self.changed.wait_timeout(self.lock(), Duration::from_micros(100)));
             }
             rest = left;
         }
