@@ -300,7 +300,7 @@ impl Driver {
         let mut socket: Option<Socket> = None;
         let mut socket_number = 0;
         let mut opening = None;
-        // A link that we gave up ourselves, because nothing came over it any more.
+        // What is kept open may be dead, and is not used once the link is back.
         let mut died_silently = false;
         loop {
             while let Some(output) = self.engine.next_output() {
@@ -311,8 +311,8 @@ impl Driver {
                         let (http, target) = (self.rest.http().clone(), self.target.clone());
                         opening = Some(Box::pin(Socket::open(http, target)));
                     }
+                    Output::Silent => died_silently = true,
                     Output::Close => {
-                        died_silently = true;
                         socket = None;
                         opening = None;
                     }

@@ -83,7 +83,7 @@ pub(crate) struct Watched {
     pub(crate) view: View,
     pub(crate) held: bool,
     /// The one read that counts.
-    flight: Option<ReadId>,
+    flight: Option<(ReadId, Millis)>,
     /// The server asked for a pause until then.
     pause: Millis,
     /// Why a read may be made: each hint, each answer of the socket, each wish.
@@ -153,6 +153,10 @@ pub(crate) struct World {
     pub(crate) rows_written: u64,
     pub(crate) all_reads: u64,
     pub(crate) key_reads: u64,
+    /// The link died without saying so.
+    silent: bool,
+    /// The socket that is open is the first since then.
+    after_silence: bool,
     log: VecDeque<String>,
     logs: bool,
 }
@@ -193,6 +197,8 @@ impl World {
             rows_written: 0,
             all_reads: 0,
             key_reads: 0,
+            silent: false,
+            after_silence: false,
             log: VecDeque::new(),
             logs,
         };
@@ -398,6 +404,7 @@ impl World {
                 self.socket = Socket::Open(number);
                 self.sent.clear();
                 self.good_at = self.now;
+                self.after_silence = std::mem::take(&mut self.silent);
                 self.watched.values_mut().for_each(|watched| watched.allowed += 3);
                 self.engine.opened(self.now, number);
                 return self.drain(Cause::Other);
@@ -520,10 +527,20 @@ impl World {
 
     // Reads.
 
-    fn read(&mut self, query: QueryId, read: ReadId, scope: ReadScope) -> Verdict {
+    fn read(&mut self, query: QueryId, read: ReadId, scope: ReadScope, cause: Cause) -> Verdict {
+        let Some(watched) = self.watched.get(&query) else { return self.is_just_gone(query) };
+        let sent_before_the_link = match (self.socket, watched.flight) {
+            (Socket::Open(number), Some((_, sent))) => !self.is_covered(number, &watched.shape, sent),
+            _ => false,
+        };
         let Some(watched) = self.watched.get_mut(&query) else { return self.is_just_gone(query) };
-        if let Some(flight) = watched.flight.replace(read) {
-            return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
+        if let Some((flight, sent)) = watched.flight.replace((read, self.now)) {
+            // One that may have died with the old link is given up when an acknowledgement says that the new one works: it is
+            // old, or the old link died without saying so.
+            let may_be_lost = sent + 1_000 <= self.now || self.after_silence;
+            if cause != Cause::Frame || !sent_before_the_link || !may_be_lost {
+                return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
+            }
         }
         if self.now < watched.pause {
             return Err(format!("{query:?} is read, and the server asked for a pause"));
@@ -580,7 +597,7 @@ impl World {
             Err(_) => Cause::Failure(id),
         };
         match self.watched.get_mut(&id) {
-            Some(watched) if watched.flight == Some(flight.read) => {
+            Some(watched) if watched.flight.is_some_and(|(read, _)| read == flight.read) => {
                 watched.flight = None;
                 let pause = result.as_ref().err().and_then(Error::retry_after).unwrap_or_default();
                 watched.pause = self.now + u64::try_from(pause.as_millis()).expect("it is short");
@@ -608,6 +625,20 @@ impl World {
         }
     }
 
+    /// Whether everything was announced over this socket when a read was sent.
+    fn is_covered(&self, number: u64, shape: &Shape, sent: Millis) -> bool {
+        let Some(peer) = self.directus.peers.get(&number) else { return true };
+        let mut needed = shape.watch();
+        needed.push(shape.collection);
+        needed.iter().all(|collection| {
+            EventKind::ALL.iter().all(|event| {
+                peer.subscriptions
+                    .iter()
+                    .any(|known| known.collection == *collection && known.event == Some(*event) && known.since <= sent)
+            })
+        })
+    }
+
     /// Nobody is told to be live by a read that was sent before everything was announced.
     fn covered(&mut self, cause: Cause, flight: &Flight) -> Verdict {
         let (Cause::Good(_), Socket::Open(number), Some(watched)) =
@@ -616,16 +647,7 @@ impl World {
             return Ok(());
         };
         let was_live = watched.view.status == LiveStatus::Live;
-        let Some(peer) = self.directus.peers.get(&number) else { return Ok(()) };
-        let mut needed = watched.shape.watch();
-        needed.push(watched.shape.collection);
-        let is_covered = needed.iter().all(|collection| {
-            EventKind::ALL.iter().all(|event| {
-                peer.subscriptions.iter().any(|known| {
-                    known.collection == *collection && known.event == Some(*event) && known.since <= flight.sent
-                })
-            })
-        });
+        let is_covered = self.is_covered(number, &watched.shape, flight.sent);
         if was_live || is_covered {
             return Ok(());
         }
@@ -670,13 +692,14 @@ impl World {
                 self.agenda.plan(self.now + delay, Event::Opens(number));
             }
             Output::Close => self.give_up_socket(),
+            Output::Silent => self.silent = true,
             Output::Send(message) => self.send(message)?,
             Output::Status(status) => {
                 self.note(|| format!("status: {status:?}"));
                 self.status = status;
             }
             Output::IdentityInDoubt => self.forget_flights(),
-            Output::Read(query, read, scope) => self.read(query, read, scope)?,
+            Output::Read(query, read, scope) => self.read(query, read, scope, cause)?,
             Output::Live(id, output) => {
                 self.note(|| format!("{id:?}: {output:?}"));
                 let Some(watched) = self.watched.get_mut(&id) else { return self.is_just_gone(id) };

@@ -45,6 +45,8 @@ const BOUND: Duration = Duration::from_secs(15);
 const BOUND_WITHOUT_SOCKET: Duration = Duration::from_secs(75);
 /// How often an observer that is not right yet is looked at.
 const LOOK: Duration = Duration::from_millis(25);
+/// What was done is told of a round in which somebody took longer than this.
+const REMARKABLE: Duration = Duration::from_secs(5);
 /// What was right must still be right then: no late answer may bring an older state back.
 const AFTERWARDS: Duration = Duration::from_millis(700);
 
@@ -486,12 +488,15 @@ impl<'a> World<'a> {
                 let own = observer.record.traffic().last_socket.filter(|opened| *opened > quiet).unwrap_or(quiet);
                 if shown.rows == expected && observer.is_live(&shown) {
                     tally.checks += 1;
-                    let took = shown.since.saturating_duration_since(own);
-                    if took >= last.0 {
-                        last = (took, format!("{} of “{}”", observer.name, observer.shape.name));
+                    // Where time alone changes the rows, they change after the last write too: that is no delay.
+                    if observer.shape.revalidate.is_none() {
+                        let took = shown.since.saturating_duration_since(own);
+                        if took >= last.0 {
+                            last = (took, format!("{} of “{}”", observer.name, observer.shape.name));
+                        }
+                        tally.slowest = tally.slowest.max(took);
+                        tally.slowest_in_all = tally.slowest_in_all.max(shown.since.saturating_duration_since(quiet));
                     }
-                    tally.slowest = tally.slowest.max(took);
-                    tally.slowest_in_all = tally.slowest_in_all.max(shown.since.saturating_duration_since(quiet));
                     continue;
                 }
                 // One that says that it is not live is honest, as long as its socket may still be lost.
@@ -523,6 +528,9 @@ impl<'a> World<'a> {
                 return Ok(Some(diverged(observer, what, expected, Some(shown))));
             }
             tally.checks += 1;
+        }
+        if last.0 > REMARKABLE {
+            self.deeds.iter().for_each(|deed| eprintln!("        {deed}"));
         }
         self.deeds.clear();
         eprintln!(
