@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 
 import { defineConfig } from "@playwright/test";
@@ -34,15 +34,7 @@ export default defineConfig({
     launchOptions: {
       executablePath: chrome,
       // No sandbox: CI runs as root. The rest keeps Chromium from asking hosts that a closed network does not have.
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
+      args: JSON.parse(readFileSync(new URL("./support/chromium.json", import.meta.url), "utf8")) as string[],
     },
   },
 });

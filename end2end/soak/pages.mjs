@@ -1,20 +1,12 @@
 // Pages at /explore in a real browser, for `cargo xtask soak`: a question is a line of JSON, and so is its answer.
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 import { chromium } from "@playwright/test";
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROME,
-  // As in playwright.config.ts.
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
+  args: JSON.parse(readFileSync(new URL("../support/chromium.json", import.meta.url), "utf8")),
 });
 const pages = new Map();
 

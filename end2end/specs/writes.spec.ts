@@ -100,6 +100,36 @@ test("a card that somebody deletes meanwhile is told, and gone", async ({ page, 
   await expect(page.getByRole("link", { name: post.title, exact: true })).toHaveCount(0);
 });
 
+test("what was written before a login in another tab is not sent with it", async ({ page, context, logIn, directus, complaints }) => {
+  complaints.allow(/Failed to load resource: the server responded with a status of 401/);
+  const post = await directus.createPost();
+  await page.goto(`/posts/${post.id}`);
+  await settled(page);
+  await logIn(context, "ada");
+  // The page was out of sight for long enough, as far as its scripts can tell.
+  const hiddenAt = await page.evaluate(() => {
+    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+    return performance.now();
+  });
+  await page.waitForFunction((since) => performance.now() - since > 1_100, hiddenAt);
+  await page.evaluate(() => {
+    delete (document as { visibilityState?: unknown }).visibilityState;
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  const text = someText();
+  await write(page, text);
+  await expect(page.getByText("Your comment was not sent: the login changed before this was sent")).toBeVisible();
+  await expect(comment(page, text)).toHaveCount(0);
+  expect(await saved(directus, text)).toBe(0);
+  await expect(page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: /Ada/ })).toBeVisible();
+
+  await expect(page.getByLabel("Your comment")).toHaveValue(text);
+  await page.getByRole("button", { name: "Send comment" }).click();
+  await expect(page.getByText("Your comment is there.")).toBeVisible();
+  expect(await saved(directus, text)).toBe(1);
+});
+
 test.describe("Directus goes away", () => {
   needsControl();
 

@@ -10,9 +10,9 @@ use futures::StreamExt;
 use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, Filter, Key, LiveStatus, Message, NativeOptions, Query, SubscribeOptions,
-    UseRealtimeCollectionOptions, connection::ConnectionConfig, engine::Counts, protocol::EventKind, use_directus,
-    use_directus_auth, use_realtime_aggregate, use_realtime_collection, use_realtime_collection_with_options,
-    use_realtime_infinite, use_realtime_item, use_realtime_singleton,
+    UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, connection::ConnectionConfig, engine::Counts,
+    protocol::EventKind, use_directus, use_directus_auth, use_realtime_aggregate, use_realtime_collection,
+    use_realtime_collection_with_options, use_realtime_infinite, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use relay::{Fault, Relay};
@@ -222,21 +222,37 @@ async fn who_asked_for_the_key_gets_it_beside_somebody_who_did_not() {
     }
 }
 
+/// A list whose query is about to change, and all that it has shown.
+struct Switching {
+    page: Page,
+    status: RwSignal<&'static str>,
+    posts: UseRealtimeCollectionReturn<Post>,
+    seen: StoredValue<Vec<Vec<Post>>>,
+}
+
+impl Switching {
+    /// It shows the draft `one`; there is a published `two`.
+    async fn begin() -> Self {
+        let page = Page::open().await;
+        page.create("one", "draft").await;
+        page.create("two", "published").await;
+        let status = RwSignal::new("draft");
+        let query = move || Query::new().filter(Filter::field("status").eq(status.get()));
+        let posts = use_realtime_collection::<Post>(&page.posts, query);
+        shows("the first rows", posts.items(), &["one"]).await;
+        let seen = StoredValue::new(Vec::<Vec<Post>>::new());
+        let items = posts.items();
+        Effect::new_isomorphic(move |_| {
+            let items = items.get();
+            seen.update_value(|seen| seen.push(items));
+        });
+        Self { page, status, posts, seen }
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_comes_late_for_an_older_query_is_never_shown() {
-    let page = Page::open().await;
-    page.create("one", "draft").await;
-    page.create("two", "published").await;
-    let status = RwSignal::new("draft");
-    let query = move || Query::new().filter(Filter::field("status").eq(status.get()));
-    let posts = use_realtime_collection::<Post>(&page.posts, query);
-    shows("the first rows", posts.items(), &["one"]).await;
-    let seen = StoredValue::new(Vec::<Vec<Post>>::new());
-    let items = posts.items();
-    Effect::new_isomorphic(move |_| {
-        let items = items.get();
-        seen.update_value(|seen| seen.push(items));
-    });
+    let Switching { page, status, posts, seen } = Switching::begin().await;
     status.set("published");
     eventually("the other query to be read", async || match page.directus.counts().await.queries {
         2 => Ok(()),
@@ -320,19 +336,7 @@ async fn a_list_can_start_paused() {
 
 #[tokio::test]
 async fn when_the_query_changes_the_old_rows_stay_until_the_new_ones_are_there() {
-    let page = Page::open().await;
-    page.create("one", "draft").await;
-    page.create("two", "published").await;
-    let status = RwSignal::new("draft");
-    let query = move || Query::new().filter(Filter::field("status").eq(status.get()));
-    let posts = use_realtime_collection::<Post>(&page.posts, query);
-    shows("the first rows", posts.items(), &["one"]).await;
-    let seen = StoredValue::new(Vec::<Vec<Post>>::new());
-    let items = posts.items();
-    Effect::new_isomorphic(move |_| {
-        let items = items.get();
-        seen.update_value(|seen| seen.push(items));
-    });
+    let Switching { page: _page, status, posts, seen } = Switching::begin().await;
     status.set("published");
     shows("the other rows", posts.items(), &["two"]).await;
     assert!(seen.get_value().iter().all(|rows| rows.len() == 1), "a blank list was seen: {:?}", seen.get_value());

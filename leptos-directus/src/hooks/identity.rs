@@ -10,7 +10,7 @@ use futures::future::{AbortHandle, abortable};
 use leptos::prelude::*;
 
 use super::User;
-use crate::{connection::Backoff, error::Error, live::Who, protocol::Query, rest::Rest, transport};
+use crate::{connection::Backoff, error::Error, live::Who, rest::Rest, transport};
 
 /// Ceilings of the delays after which a question that nobody answered is asked again.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -18,12 +18,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// Asks Directus who the visitor is; `None` for nobody.
 pub(crate) async fn who(rest: &Rest) -> Result<Option<User>, Error> {
-    let query = Query::new().fields(["id", "first_name", "last_name", "email"]);
-    match rest.get("/users/me", &query, "reading who is logged in").await {
-        Ok(user) => Ok(Some(user)),
-        Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
-        Err(error) => Err(error),
-    }
+    rest.me(&["id", "first_name", "last_name", "email"]).await
 }
 
 /// What all hooks of a page know of the visitor. Clones are the same.

@@ -1,5 +1,24 @@
 //! What components use: one file for each hook.
 
+/// What a hook gives back goes into every closure. By hand, because deriving would ask for `T: Copy`.
+macro_rules! handle {
+    ($name:ident) => {
+        impl<T: RowType> Clone for $name<T> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T: RowType> Copy for $name<T> {}
+
+        impl<T: RowType> std::fmt::Debug for $name<T> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 mod identity;
 mod live_view;
 mod subscription;

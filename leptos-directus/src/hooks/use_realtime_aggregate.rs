@@ -133,20 +133,7 @@ pub struct UseRealtimeAggregateReturn<T: RowType> {
     view: LiveView<T>,
 }
 
-// By hand, because deriving would ask for `T: Copy`.
-impl<T: RowType> Clone for UseRealtimeAggregateReturn<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: RowType> Copy for UseRealtimeAggregateReturn<T> {}
-
-impl<T: RowType> std::fmt::Debug for UseRealtimeAggregateReturn<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UseRealtimeAggregateReturn").finish_non_exhaustive()
-    }
-}
+handle!(UseRealtimeAggregateReturn);
 
 impl<T: RowType> UseRealtimeAggregateReturn<T> {
     /// All groups, in Directus's order.

@@ -236,20 +236,7 @@ pub struct UseRealtimeCollectionReturn<T: RowType> {
     view: LiveView<T>,
 }
 
-// By hand, because deriving would ask for `T: Copy`.
-impl<T: RowType> Clone for UseRealtimeCollectionReturn<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: RowType> Copy for UseRealtimeCollectionReturn<T> {}
-
-impl<T: RowType> std::fmt::Debug for UseRealtimeCollectionReturn<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UseRealtimeCollectionReturn").finish_non_exhaustive()
-    }
-}
+handle!(UseRealtimeCollectionReturn);
 
 impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// All rows, in order. Changes with every row; where one row is to cost one row, use [`keys`](Self::keys) and

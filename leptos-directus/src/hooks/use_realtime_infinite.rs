@@ -139,20 +139,7 @@ pub struct UseRealtimeInfiniteReturn<T: RowType> {
     pages: RwSignal<(String, u64)>,
 }
 
-// By hand, because deriving would ask for `T: Copy`.
-impl<T: RowType> Clone for UseRealtimeInfiniteReturn<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: RowType> Copy for UseRealtimeInfiniteReturn<T> {}
-
-impl<T: RowType> std::fmt::Debug for UseRealtimeInfiniteReturn<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UseRealtimeInfiniteReturn").finish_non_exhaustive()
-    }
-}
+handle!(UseRealtimeInfiniteReturn);
 
 impl<T: RowType> UseRealtimeInfiniteReturn<T> {
     /// All rows that were loaded, in order. Changes with every row; where one row is to cost one row, use

@@ -202,20 +202,7 @@ pub struct UseRealtimeItemReturn<T: RowType> {
     view: LiveView<T>,
 }
 
-// By hand, because deriving would ask for `T: Copy`.
-impl<T: RowType> Clone for UseRealtimeItemReturn<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: RowType> Copy for UseRealtimeItemReturn<T> {}
-
-impl<T: RowType> std::fmt::Debug for UseRealtimeItemReturn<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UseRealtimeItemReturn").finish_non_exhaustive()
-    }
-}
+handle!(UseRealtimeItemReturn);
 
 impl<T: RowType> UseRealtimeItemReturn<T> {
     /// The row; `None` where there is none, or none for this visitor.

@@ -161,6 +161,15 @@ impl Rest {
         Err(refused(&response, what))
     }
 
+    /// These fields of the visitor; `None` for nobody.
+    pub(crate) async fn me<T: DeserializeOwned>(&self, fields: &[&str]) -> Result<Option<T>, Error> {
+        match self.get("/users/me", &Query::new().fields(fields), "reading who is logged in").await {
+            Ok(me) => Ok(Some(me)),
+            Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `GET`, or `SEARCH` where the query is too long for an address.
     async fn query(&self, path: &str, query: &Query, what: &str) -> Result<(Value, Option<Value>), Error> {
         if query.fits_url() {

@@ -71,12 +71,7 @@ impl Rest {
         struct Me {
             id: String,
         }
-        let asked = self.get::<Me>("/users/me", &Query::new().fields("id"), "reading who is logged in").await;
-        match asked {
-            Ok(me) => Ok(Some(me.id)),
-            Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(self.me::<Me>(&["id"]).await?.map(|me| me.id))
     }
 }
 

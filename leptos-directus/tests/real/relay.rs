@@ -139,6 +139,11 @@ impl Relay {
         self.shared.lock().connections.len()
     }
 
+    /// Whether a connection that is open is one over which nothing comes any more.
+    pub(crate) fn is_silent(&self, number: u64) -> bool {
+        self.shared.lock().connections.get(&number).is_some_and(|connection| connection.is_silent)
+    }
+
     /// From now on it is so; what was set before is over.
     ///
     /// # Errors

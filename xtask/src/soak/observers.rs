@@ -46,6 +46,8 @@ pub(super) struct Observer {
     pub(super) shape: Shape,
     pub(super) relay: Relay,
     pub(super) record: Record,
+    /// Whether our server stands between it and Directus.
+    pub(super) through_server: bool,
     eyes: Eyes,
 }
 
@@ -90,11 +92,12 @@ impl Observer {
             command.args(["--revalidate", &seconds.to_string()]);
         }
         command.arg(shape.collection).arg(shape.query.to_string());
-        let way = if matches!(place, Place::Server) { "through the server" } else { "direct" };
+        let through_server = matches!(place, Place::Server);
+        let way = if through_server { "through the server" } else { "direct" };
         let name = format!("mirror {number} ({way})");
         let log = logs.join(format!("mirror-{number}.log"));
         let mirror = Mirror::start(&mut command, &log, shape.key, shape.never_empty)?;
-        Ok(Self { name, shape, relay, record, eyes: Eyes::Mirror(mirror) })
+        Ok(Self { name, shape, relay, record, through_server, eyes: Eyes::Mirror(mirror) })
     }
 
     /// A page at `/explore` behind a relay to `server`.
@@ -104,7 +107,8 @@ impl Observer {
             "page": number, "does": "open", "url": format!("{}/explore", relay.url()),
             "parameters": { "collection": shape.collection, "query": shape.query.to_string(), "key": shape.key },
         }))?;
-        Ok(Self { name: format!("page {number}"), shape, relay, record, eyes: Eyes::Page(Rc::clone(browser), number) })
+        let (name, eyes) = (format!("page {number}"), Eyes::Page(Rc::clone(browser), number));
+        Ok(Self { name, shape, relay, record, through_server: true, eyes })
     }
 
     /// What it shows now.
@@ -141,6 +145,11 @@ impl Observer {
         shown.status == if matches!(self.eyes, Eyes::Mirror(_)) { "live" } else { "connected" }
     }
 
+    /// Whether nothing comes over its socket, and nobody has told it so.
+    pub(super) fn is_deaf(&self) -> bool {
+        is_deaf(&self.relay, &self.record)
+    }
+
     /// Takes a page off the network, and puts it back; false where there is no page.
     pub(super) fn set_offline(&self, is_offline: bool) -> Result<bool> {
         let Eyes::Page(browser, number) = &self.eyes else { return Ok(false) };
@@ -153,7 +162,13 @@ impl Observer {
     }
 }
 
-fn link(server: &str) -> Result<(Relay, Record)> {
+/// Whether a socket over this relay has gone silent.
+pub(super) fn is_deaf(relay: &Relay, record: &Record) -> bool {
+    record.sockets().into_iter().any(|number| relay.is_silent(number))
+}
+
+/// A relay to `server` that is read along.
+pub(super) fn link(server: &str) -> Result<(Relay, Record)> {
     let record = Record::default();
     let relay =
         Relay::tapped(server, Some(record.tap())).context(|| format!("there is no relay to be had to {server}"))?;

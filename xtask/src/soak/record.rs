@@ -58,6 +58,11 @@ impl Record {
         self.lock().traffic
     }
 
+    /// The connections that became sockets, those that are gone too.
+    pub(super) fn sockets(&self) -> Vec<u64> {
+        self.lock().down.iter().filter(|(_, frames)| frames.is_open()).map(|(number, _)| *number).collect()
+    }
+
     /// The last frames, oldest first.
     pub(super) fn last(&self) -> Vec<String> {
         self.lock().last.iter().cloned().collect()
@@ -136,6 +141,7 @@ mod tests {
             up.as_bytes().chunks(size).for_each(|bytes| tap(2, Way::Up, bytes));
             let Traffic { reads, events, sockets, last_socket } = record.traffic();
             assert_eq!((reads, events, sockets, last_socket.is_some()), (2, 2, 1, true), "in pieces of {size}");
+            assert_eq!(record.sockets(), [1]);
             assert_eq!(record.last(), ["(socket 1 opened)", init, event, event]);
         }
     }

@@ -4,6 +4,7 @@ use super::{random::Random, websocket::WebSocket};
 use crate::{
     failure::{Failure, Result},
     http::Client,
+    process::pause,
 };
 use serde_json::{Value, json};
 use std::{
@@ -12,7 +13,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, SystemTime},
 };
 
@@ -150,7 +150,9 @@ impl Writer {
                     written.failed += 1;
                     self.socket = None;
                     // Directus may be starting. What became of the write is seen at the next pause: REST knows.
-                    thread::sleep(AWAY);
+                    if pause(AWAY).is_err() {
+                        break;
+                    }
                 }
             }
         }

@@ -11,17 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a headless browser is told so that it asks no host but ours.
-const ARGUMENTS: [&str; 8] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-];
+/// What the browser is told so that it asks no host but ours, here and by Playwright: a JSON array.
+const ARGUMENTS: &str = include_str!("../../../end2end/support/chromium.json");
 
 /// A browser, and the driver of the same version if there is one.
 #[derive(Debug, Clone)]
@@ -69,7 +60,9 @@ impl Browser {
 
     /// `webdriver.json` for wasm-bindgen's test runner.
     pub(crate) fn webdriver_json(&self) -> Value {
-        json!({ "goog:chromeOptions": { "binary": self.chrome, "args": ARGUMENTS } })
+        let mut arguments: Vec<String> = serde_json::from_str(ARGUMENTS).unwrap_or_default();
+        arguments.push("--headless".to_owned());
+        json!({ "goog:chromeOptions": { "binary": self.chrome, "args": arguments } })
     }
 }
 
@@ -113,6 +106,14 @@ fn driver() -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::workspace::Scratch;
+
+    #[test]
+    fn the_browser_is_told_what_playwright_tells_it() {
+        let browser = Browser { chrome: PathBuf::from("/chrome"), driver: None };
+        let arguments = browser.webdriver_json()["goog:chromeOptions"]["args"].clone();
+        let has = |argument: &str| arguments.as_array().is_some_and(|all| all.contains(&json!(argument)));
+        assert!(has("--headless") && has("--no-sandbox") && has("--disable-background-networking"), "{arguments}");
+    }
 
     #[test]
     fn the_newest_of_playwrights_browsers_is_taken_by_number() {
