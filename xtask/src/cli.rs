@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    dev,
+    bench, dev,
     directus::{Mode, NEWEST},
     failure::{Failure, Result},
     mutants, soak, test,
@@ -21,6 +21,7 @@ cargo xtask: gets what is missing, starts Directus, builds, serves, tests
   cargo xtask test       everything that we promise, tested for real
   cargo xtask soak       writers, faults, mirrors and pages: at each pause all of them must show what REST gives
   cargo xtask mutants    deliberate faults of the engine, each of which the tests must find
+  cargo xtask bench      what is compared side by side
   cargo xtask build      the page and the server, for a look at the result
 
 `cargo xtask COMMAND --help` says more. Tools and Directus go once into a per-user cache ($XDG_CACHE_HOME,
@@ -67,6 +68,13 @@ unit tests must find each. All faults, or those whose name contains NAME.
 
 The last line is `N passed, N failed`: passed are those that were found. The copy is in target/mutants.";
 
+const BENCH_HELP: &str = "\
+cargo xtask bench [NAME…] [OPTIONS]: what is compared side by side, in one run. All benches, or those that are named.
+
+  --list                    the benches, and what each compares
+
+Let the machine do nothing else meanwhile. All that criterion measured is in target/criterion.";
+
 const SOAK_HELP: &str = "\
 cargo xtask soak [OPTIONS]: the real Directus, our server, mirrors and pages in a real browser, all behind relays whose
 links go bad; at each pause everybody must show what REST gives, in content and order
@@ -94,6 +102,7 @@ pub(crate) enum Command {
     Build { release: bool, wasm: WasmChoice },
     Test(test::Options),
     Mutants(mutants::Options),
+    Bench(bench::Options),
     Soak(soak::Options),
 }
 
@@ -143,6 +152,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         "directus" => (DIRECTUS_HELP, &["port", "directus-version", "mode"]),
         "test" => (TEST_HELP, &["all", "list", "wasm-toolchain", "directus-version"]),
         "mutants" => (MUTANTS_HELP, &["list"]),
+        "bench" => (BENCH_HELP, &["list"]),
         "soak" => (SOAK_HELP, &["minutes", "seed", "directus-version", "pressure-limiter", "wasm-toolchain"]),
         "build" => (BUILD_HELP, &["release", "wasm-toolchain"]),
         "help" => return Ok(Command::Help(HELP)),
@@ -154,7 +164,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     if let Some(option) = given.options.iter().find(|option| !known.contains(&option.as_str())) {
         return Err(mend(&format!("`{command}` has no option --{option}")));
     }
-    if !["test", "mutants"].contains(&command)
+    if !["test", "mutants", "bench"].contains(&command)
         && let Some(value) = given.values.first()
     {
         return Err(mend(&format!("`{command}` does not know what to do with `{value}`")));
@@ -175,6 +185,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             mode: given.mode,
         }),
         "mutants" => Command::Mutants(mutants::Options { list: given.list, names: given.values }),
+        "bench" => Command::Bench(bench::Options { list: given.list, names: given.values }),
         "build" => Command::Build { release: given.release, wasm: given.wasm },
         "soak" => Command::Soak(soak::Options {
             minutes: given.minutes,

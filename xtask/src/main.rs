@@ -1,5 +1,6 @@
 //! `cargo xtask`: gets what is missing, starts Directus, builds, serves, tests.
 
+mod bench;
 mod cli;
 mod dev;
 mod directus;
@@ -76,6 +77,7 @@ fn run() -> Result<ExitCode> {
             println!("{}\n{}", binary.display(), site.root().display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Bench(options) => bench::bench(&workspace, &options),
         Command::Soak(options) => soak::soak(&workspace, &options),
         Command::Mutants(options) => mutants::mutants(&workspace, &options),
         Command::Test(options) => test::test(&workspace, &options),
