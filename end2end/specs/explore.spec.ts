@@ -1,31 +1,6 @@
-import type { Page } from "@playwright/test";
-
-import type { DirectusWriter, Row } from "../support/directus.ts";
+import type { DirectusWriter } from "../support/directus.ts";
 import { expect, settled, test } from "../support/fixtures.ts";
-
-const explore = (collection: string, query: unknown) =>
-  `/explore?${new URLSearchParams({ collection, query: typeof query === "string" ? query : JSON.stringify(query) })}`;
-
-/** The table, as rows of texts under their fields. */
-function table(page: Page): Promise<{ key: string; cells: Record<string, string> }[]> {
-  return page.locator("tbody tr[data-key]").evaluateAll((rows) =>
-    rows.map((row) => ({
-      key: row.getAttribute("data-key") ?? "",
-      cells: Object.fromEntries(
-        [...row.querySelectorAll("td[data-field]")].map((cell) => [cell.getAttribute("data-field") ?? "", cell.textContent ?? ""]),
-      ),
-    })),
-  );
-}
-
-/** The rows of REST as the table shows them: text as it is, everything else as JSON. */
-const asTable = (rows: Row[], keyField: string) =>
-  rows.map((row) => ({
-    key: String(row[keyField]),
-    cells: Object.fromEntries(
-      Object.entries(row).map(([field, value]) => [field, typeof value === "string" ? value : JSON.stringify(value)]),
-    ),
-  }));
+import { asTable, explore, table } from "../support/table.ts";
 
 const AWKWARD: { name: string; collection: string; keyField?: string; query: Record<string, unknown> }[] = [
   {
@@ -94,7 +69,7 @@ async function write(directus: DirectusWriter, rounds: number) {
 
 for (const { name, collection, keyField = "id", query } of AWKWARD) {
   test(`the table equals REST while others write: ${name}`, async ({ page, directus }) => {
-    await page.goto(explore(collection, query) + (keyField === "id" ? "" : `&key=${keyField}`));
+    await page.goto(explore(collection, query, keyField));
     await settled(page);
     for (let pause = 0; pause < 3; pause++) {
       await write(directus, 4);

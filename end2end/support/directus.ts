@@ -6,19 +6,19 @@ type Query = Record<string, unknown>;
 
 /** Writes to the real Directus as its administrator, past the demo server: somebody else, somewhere else. */
 export class DirectusWriter {
-  readonly #created: { collection: string; key: Key }[] = [];
+  readonly #created: { collection: string; keys: Key[] }[] = [];
   readonly #restore: (() => Promise<unknown>)[] = [];
 
   async create<T extends Row = Row>(collection: string, data: Row, keyField = "id"): Promise<T> {
     const row = await this.#call<T>("POST", `/items/${collection}`, data);
-    this.#created.push({ collection, key: row[keyField] as Key });
+    this.remember(collection, row[keyField] as Key);
     return row;
   }
 
   /** One request, several rows. */
   async createMany<T extends Row = Row>(collection: string, data: Row[], keyField = "id"): Promise<T[]> {
     const rows = await this.#call<T[]>("POST", `/items/${collection}`, data);
-    for (const row of rows) this.#created.push({ collection, key: row[keyField] as Key });
+    this.remember(collection, ...rows.map((row) => row[keyField] as Key));
     return rows;
   }
 
@@ -79,12 +79,12 @@ export class DirectusWriter {
   /** Removes what the test made, newest first, whether or not the test did so itself. */
   async cleanUp() {
     for (const restore of this.#restore) await restore();
-    for (const { collection, key } of this.#created.reverse()) await this.delete(collection, key);
+    for (const { collection, keys } of this.#created.reverse()) await this.deleteMany(collection, keys);
   }
 
   /** Rows that the page made during the test: they go, too. */
-  remember(collection: string, key: Key) {
-    this.#created.push({ collection, key });
+  remember(collection: string, ...keys: Key[]) {
+    this.#created.push({ collection, keys });
   }
 
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {

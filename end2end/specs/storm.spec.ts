@@ -1,0 +1,132 @@
+import type { Page, TestInfo } from "@playwright/test";
+
+import type { DirectusWriter, Row } from "../support/directus.ts";
+import { expect, settled, test } from "../support/fixtures.ts";
+import { mutations, watchMutations } from "../support/mutations.ts";
+import { asTable, explore, table } from "../support/table.ts";
+
+test.describe.configure({ timeout: 180_000 });
+
+const storm = { fields: ["code", "text"], filter: { code: { _starts_with: "STORM-" } }, sort: ["code"] };
+
+/** So many rows of a storm's own, in few requests. */
+async function rain(directus: DirectusWriter, count: number) {
+  const codes = Array.from({ length: count }, (_, number) => `STORM-${String(number).padStart(5, "0")}`);
+  for (const batch of batches(codes, 2_000)) {
+    await directus.createMany(
+      "wires",
+      batch.map((code) => ({ code, text: "calm", priority: 1 })),
+      "code",
+    );
+  }
+  return codes;
+}
+
+function* batches<T>(all: T[], size: number) {
+  for (let start = 0; start < all.length; start += size) yield all.slice(start, start + size);
+}
+
+const rowsOf = async (directus: DirectusWriter, query: Row) => asTable(await directus.read("wires", query, "code"), "code");
+
+/** Counts the frames that the page draws from now on, and how long the longest was; asking for them ends it. */
+async function watchFrames(page: Page) {
+  await page.evaluate(() => {
+    const seen = { frames: 0, longest: 0, at: performance.now(), goes: true };
+    const next = (now: number) => {
+      seen.frames += 1;
+      seen.longest = Math.max(seen.longest, now - seen.at);
+      seen.at = now;
+      if (seen.goes) requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+    Object.assign(window, { framesSeen: seen });
+  });
+  return () =>
+    page.evaluate(() => {
+      const seen = (window as unknown as { framesSeen: { frames: number; longest: number; goes: boolean } }).framesSeen;
+      seen.goes = false;
+      return { frames: seen.frames, longest: Math.round(seen.longest) };
+    });
+}
+
+/** For the report: how long is the machine's affair, and no reason to fail. */
+function note(testInfo: TestInfo, what: object) {
+  testInfo.annotations.push({ type: "storm", description: JSON.stringify(what) });
+  console.log(`      ${testInfo.title}: ${JSON.stringify(what)}`);
+}
+
+test("one changed row of a thousand changes one text", async ({ page, directus }) => {
+  const codes = await rain(directus, 1_000);
+  await page.goto(explore("wires", storm, "code"));
+  await settled(page);
+  await expect(page.locator("tbody tr")).toHaveCount(1_000);
+  await watchMutations(page.locator("tbody"));
+  await directus.update("wires", codes[500] as string, { text: "a gust" });
+  await expect(page.locator(`tr[data-key="${codes[500]}"] td[data-field="text"]`)).toHaveText("a gust");
+  await page.waitForLoadState("networkidle");
+  expect(await mutations(page)).toMatchObject([{ type: "characterData", key: codes[500] }]);
+});
+
+test("ten thousand rows that change in five batches are a handful of reads, and the page ends right", async ({
+  page,
+  wire,
+  directus,
+}, testInfo) => {
+  const codes = await rain(directus, 10_000);
+  const query = { ...storm, limit: 1_000 };
+  await page.goto(explore("wires", query, "code"));
+  await settled(page);
+  const before = wire.rowReads("wires").length;
+  const frames = await watchFrames(page);
+  for (const [number, batch] of [...batches(codes, 2_000)].entries()) {
+    await directus.updateMany("wires", batch, { text: `gust ${number}` });
+  }
+  // A row of the last batch, so that the end is one that can be waited for.
+  await directus.update("wires", codes[999] as string, { text: "calm again" });
+  await expect(page.locator(`tr[data-key="${codes[999]}"] td[data-field="text"]`)).toHaveText("calm again");
+  await page.waitForLoadState("networkidle");
+  expect(await table(page)).toEqual(await rowsOf(directus, query));
+  const reads = wire.rowReads("wires").length - before;
+  note(testInfo, { reads, ...(await frames()) });
+  expect(reads).toBeGreaterThan(0);
+  // Six requests have written: one read for each, one more where a batch was told while a read was on its way.
+  expect(reads).toBeLessThanOrEqual(12);
+});
+
+test("ten thousand events in a second are few reads, and the page ends right", async ({ page, wire, directus }, testInfo) => {
+  const codes = await rain(directus, 200);
+  let blow: ((code: string) => void) | undefined;
+  await page.routeWebSocket(/\/directus-ws/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const frame = JSON.parse(message.toString());
+      if (frame.type === "subscribe" && frame.collection === "wires" && frame.event === "update") {
+        // As Directus tells of an update to whoever asked for the key only.
+        blow = (code) =>
+          socket.send(JSON.stringify({ type: "subscription", event: "update", data: [{ code }], uid: frame.uid }));
+      }
+      server.send(message);
+    });
+  });
+  await page.goto(explore("wires", storm, "code"));
+  await settled(page);
+  await expect.poll(() => blow !== undefined).toBe(true);
+  const before = wire.rowReads("wires").length;
+  const frames = await watchFrames(page);
+  const started = Date.now();
+  for (let round = 0; round < 50; round++) {
+    for (const code of codes) blow?.(code);
+    // Something is true of what the events say, in between.
+    if (round % 10 === 0) await directus.update("wires", codes[round] as string, { text: `gust ${round}` });
+  }
+  const blown = Date.now() - started;
+  await directus.update("wires", codes[199] as string, { text: "calm again" });
+  await expect(page.locator(`tr[data-key="${codes[199]}"] td[data-field="text"]`)).toHaveText("calm again");
+  await page.waitForLoadState("networkidle");
+  expect(await table(page)).toEqual(await rowsOf(directus, storm));
+  const reads = wire.rowReads("wires").length - before;
+  note(testInfo, { reads, blown_ms: blown, ...(await frames()) });
+  expect(reads).toBeGreaterThan(0);
+  // One on its way at a time, whatever comes meanwhile.
+  expect(reads).toBeLessThanOrEqual(100);
+});
