@@ -57,6 +57,25 @@ export class DirectusWriter {
     return this.#call<T>("GET", `/items/${collection}`);
   }
 
+  /** A collection with a counting key and these fields, which everybody may read; it is gone after `cleanUp`. */
+  async createCollection(collection: string, fields: Record<string, string>) {
+    const plain = Object.entries(fields).map(([field, type]) => ({ field, type, meta: {}, schema: {} }));
+    const key = { field: "id", type: "integer", meta: {}, schema: { is_primary_key: true, has_auto_increment: true } };
+    await this.#call("POST", "/collections", { collection, schema: {}, meta: {}, fields: [key, ...plain] });
+    this.#restore.push(() => this.#call("DELETE", `/collections/${collection}`));
+    const [policy] = await this.#call<{ id: string }[]>("SEARCH", "/policies", {
+      query: { filter: { name: { _eq: "$t:public_label" } }, fields: ["id"] },
+    });
+    await this.#call("POST", "/permissions", {
+      policy: policy?.id,
+      collection,
+      action: "read",
+      fields: ["*"],
+      permissions: {},
+      validation: {},
+    });
+  }
+
   /** Changes a singleton; it is as before when the test ends. */
   async updateSingleton(collection: string, patch: Row) {
     const before = await this.readSingleton(collection);

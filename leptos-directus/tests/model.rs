@@ -7,6 +7,7 @@
 // There is no proptest in a browser.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod contract;
 #[path = "model/mod.rs"]
 mod model;
 

@@ -2,7 +2,10 @@
 //! server, as somebody and as anybody.
 #![cfg(feature = "ssr")]
 
+mod contract;
 mod real;
+#[path = "real/relay.rs"]
+mod relay;
 mod server;
 
 use std::{
@@ -12,8 +15,10 @@ use std::{
     time::Duration,
 };
 
+use contract::{Step, Write, keys, stories};
 use leptos_directus::Query;
 use real::{Admin, counting_key, eventually, field};
+use relay::{Fault, Relay};
 use serde_json::{Value, json};
 use server::App;
 use tokio::{
@@ -79,6 +84,53 @@ fn collect(stream: impl AsyncRead + Send + Unpin + 'static, into: Arc<Mutex<Vec<
             into.lock().unwrap().push(line);
         }
     });
+}
+
+/// One step of a story, by REST.
+async fn follow(admin: &Admin, collection: &str, step: &Step) {
+    let path = format!("/items/{collection}");
+    for write in &step.writes {
+        match write {
+            Write::Create { create } => admin.ok("POST", &path, Some(json!(create))).await,
+            Write::Update { update, set } => {
+                admin.ok("PATCH", &path, Some(json!({ "keys": update, "data": set }))).await
+            }
+            Write::Delete { delete } => admin.ok("DELETE", &path, Some(json!(delete))).await,
+        };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract() {
+    let admin = Admin::new();
+    admin.remove_collections(&["contract"]).await;
+    let fields = [("title", "string"), ("rank", "integer"), ("day", "date"), ("flag", "boolean")];
+    let fields = fields.map(|(name, kind)| field(name, kind)).to_vec();
+    let collection = admin.collection("contract", counting_key(), fields).await;
+    let relay = Relay::to(&admin.url).unwrap();
+    for story in stories() {
+        let there = keys(&admin.read(&collection, &json!({ "fields": ["id"], "limit": -1 })).await);
+        let path = format!("/items/{collection}");
+        admin.ok("DELETE", &path, Some(json!(there))).await;
+        admin.ok("POST", &path, Some(json!(story.rows))).await;
+        let mirror = Mirror::start(&["--directus", &relay.url()], Some(&admin.token), &collection, &story.query);
+        mirror.line("the first rows", |line| line["status"] == "live").await;
+        for step in &story.steps {
+            if step.without_a_link {
+                relay.set(Fault::Refuse).unwrap();
+                mirror.line("no link", |line| line["status"] != "live").await;
+            }
+            follow(&admin, &collection, step).await;
+            if step.without_a_link {
+                relay.set(Fault::Pass).unwrap();
+            }
+            let rest = json!(truth(&admin, &collection, &story.query).await);
+            let what = format!("{}: {rest}", story.promise);
+            let line = mirror.line(&what, |line| line["rows"] == rest && line["status"] == "live").await;
+            assert_eq!(keys(line["rows"].as_array().unwrap()), step.shows, "{}", story.promise);
+        }
+    }
+    admin.remove_collections(&["contract"]).await;
 }
 
 /// What REST gives for a query as a mirror reads it: all rows if there is no limit, and in an order.

@@ -115,6 +115,27 @@ impl Database {
         key
     }
 
+    /// No rows any more, as if there had never been any.
+    pub(crate) fn clear(&mut self, collection: Collection) {
+        self.tables.remove(&collection);
+    }
+
+    /// A new row of these values; what is not among them is null.
+    pub(crate) fn put(&mut self, collection: Collection, values: &Row) {
+        let mut row: Row = Field::ALL.iter().map(|field| (field.name().to_owned(), Value::Null)).collect();
+        row.extend(values.clone());
+        row.insert("v".to_owned(), self.next_version());
+        self.tables.entry(collection).or_default().push(Arc::new(row));
+    }
+
+    /// Changes a row to these values.
+    pub(crate) fn set(&mut self, collection: Collection, key: &Value, values: &Row) {
+        let version = self.next_version();
+        let Some(row) = self.row_mut(collection, key) else { return };
+        row.extend(values.clone());
+        row.insert("v".to_owned(), version);
+    }
+
     fn next_version(&mut self) -> Value {
         self.version += 1;
         json!(self.version)

@@ -1,6 +1,7 @@
 //! The model: a simulated Directus, a network with faults, and pages that must be right.
 
 mod clock;
+mod contract;
 mod database;
 mod directus;
 mod likeness;

@@ -18,7 +18,7 @@ use super::{
     clock::Agenda,
     database::{Collection, Database, Right, Who},
     directus::{Announcement, Answer, Directus, FRAMES_A_SECOND, Subscription},
-    script::{Odd, Opening, Reading},
+    script::{First, Odd, Opening, Reading},
     shapes::{Shape, shape},
     view::View,
 };
@@ -768,12 +768,14 @@ impl World {
 
     // What the app wants.
 
-    pub(crate) fn attach(&mut self, slot: u8, number: u8, first: super::script::First) -> Verdict {
-        use super::script::First;
+    pub(crate) fn attach(&mut self, slot: u8, number: u8, first: First) -> Verdict {
+        self.attach_shape(slot, shape(number), first).map(drop)
+    }
+
+    pub(crate) fn attach_shape(&mut self, slot: u8, shape: Shape, first: First) -> Result<QueryId, String> {
         if let Some(id) = self.slots.get(&slot).copied() {
             self.release(id)?;
         }
-        let shape = shape(number);
         let key_field = shape.collection.key_field();
         let query = shape.query.to_json();
         let page = match first {
@@ -817,7 +819,8 @@ impl World {
         self.watched.insert(id, watched);
         self.slots.insert(slot, id);
         self.engine.attach(self.now, id, spec, page);
-        self.drain(Cause::Other)
+        self.drain(Cause::Other)?;
+        Ok(id)
     }
 
     pub(crate) fn release(&mut self, id: QueryId) -> Verdict {
