@@ -4,6 +4,7 @@ import { BROKEN_LINK } from "../support/console.ts";
 import { control } from "../support/control.ts";
 import type { DirectusWriter } from "../support/directus.ts";
 import { badge, expect, needsControl, settled, test } from "../support/fixtures.ts";
+import { setVisibility } from "../support/visibility.ts";
 
 const comments = (page: Page) => page.getByRole("list", { name: /Comments/ }).getByRole("listitem");
 const comment = (page: Page, text: string) => comments(page).filter({ hasText: text });
@@ -107,16 +108,10 @@ test("what was written before a login in another tab is not sent with it", async
   await settled(page);
   await logIn(context, "ada");
   // The page was out of sight for long enough, as far as its scripts can tell.
-  const hiddenAt = await page.evaluate(() => {
-    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
-    document.dispatchEvent(new Event("visibilitychange"));
-    return performance.now();
-  });
+  await setVisibility(page, "hidden");
+  const hiddenAt = await page.evaluate(() => performance.now());
   await page.waitForFunction((since) => performance.now() - since > 1_100, hiddenAt);
-  await page.evaluate(() => {
-    delete (document as { visibilityState?: unknown }).visibilityState;
-    document.dispatchEvent(new Event("visibilitychange"));
-  });
+  await setVisibility(page, "visible");
   const text = someText();
   await write(page, text);
   await expect(page.getByText("Your comment was not sent: the login changed before this was sent")).toBeVisible();

@@ -1,0 +1,9 @@
+import type { Page } from "@playwright/test";
+
+/** What the page's scripts are told of its being seen: a headless browser shows every page. */
+export async function setVisibility(page: Page, state: "hidden" | "visible") {
+  await page.evaluate((state) => {
+    Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, state);
+}
