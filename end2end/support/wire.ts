@@ -84,6 +84,21 @@ export class Wire {
     });
   }
 
+  /** The name of the last subscription to one kind of event of a collection. */
+  uidOf(collection: string, event: string): string {
+    const names = this.entries.flatMap((entry) =>
+      entry.kind === "sent" &&
+      entry.frame.type === "subscribe" &&
+      entry.frame.collection === collection &&
+      entry.frame.event === event
+        ? [String(entry.frame.uid)]
+        : [],
+    );
+    const name = names.at(-1);
+    if (name === undefined) throw new Error(`nobody has subscribed to ${event} of ${collection}`);
+    return name;
+  }
+
   /** Subscriptions that are alive: asked for, not ended, on a socket that is open. */
   get alive(): string[] {
     const alive = new Map<number, Set<string>>();
