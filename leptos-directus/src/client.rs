@@ -455,7 +455,7 @@ impl Driver {
         let mut socket: Option<Socket> = None;
         let mut socket_number = 0;
         let mut opening = None;
-        // A link that we gave up ourselves, because nothing came over it any more.
+        // What is kept open may be dead, and is not used once the link is back.
         let mut died_silently = false;
         loop {
             self.open_stores();
@@ -468,8 +468,8 @@ impl Driver {
                         let (http, target) = (self.rest.http().clone(), self.target.clone());
                         opening = Some(Box::pin(Socket::open(http, target)));
                     }
+                    Output::Silent => died_silently = true,
                     Output::Close => {
-                        died_silently = true;
                         socket = None;
                         opening = None;
                     }

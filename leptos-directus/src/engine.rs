@@ -120,6 +120,8 @@ pub enum Output {
     Open(u64),
     /// Drop the socket, or the try.
     Close,
+    /// The link died without saying so: connections that are kept open for reads may have died with it.
+    Silent,
     /// Send a frame on the open socket.
     Send(ClientMessage),
     /// Tell the page.
@@ -453,6 +455,10 @@ impl Engine {
             match output {
                 connection::Output::Open(socket) => self.outputs.push_back(Output::Open(socket)),
                 connection::Output::Close => self.outputs.push_back(Output::Close),
+                connection::Output::Silent => {
+                    self.queries.values_mut().for_each(|member| member.live.distrust());
+                    self.outputs.push_back(Output::Silent);
+                }
                 connection::Output::Send(message) => self.outputs.push_back(Output::Send(message)),
                 connection::Output::Status(status) => {
                     for member in self.queries.values_mut() {

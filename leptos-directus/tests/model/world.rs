@@ -86,6 +86,8 @@ pub(crate) struct Watched {
     flight: Option<ReadId>,
     /// When it was sent.
     sent: Millis,
+    /// The link died without saying so, and may have taken a read with it.
+    distrusts: bool,
     /// The server asked for a pause until then.
     pause: Millis,
     /// Why a read may be made: each hint, each answer of the socket, each wish.
@@ -532,8 +534,9 @@ impl World {
         let Some(watched) = self.watched.get_mut(&query) else { return self.is_just_gone(query) };
         let sent = std::mem::replace(&mut watched.sent, self.now);
         if let Some(flight) = watched.flight.replace(read) {
-            // One that was lost with its link, as far as anybody knows, is given up.
-            if sent >= self.acknowledged || self.now < sent + 1_000 {
+            // One that was lost with its link, as far as anybody knows, is given up when the new one is acknowledged.
+            let may_be_lost = self.now >= sent + 1_000 || std::mem::take(&mut watched.distrusts);
+            if sent >= self.acknowledged || !may_be_lost {
                 return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
             }
             watched.allowed += 1;
@@ -683,6 +686,7 @@ impl World {
                 self.agenda.plan(self.now + delay, Event::Opens(number));
             }
             Output::Close => self.give_up_socket(),
+            Output::Silent => self.watched.values_mut().for_each(|watched| watched.distrusts = true),
             Output::Send(message) => self.send(message)?,
             Output::Status(status) => {
                 self.note(|| format!("status: {status:?}"));
@@ -806,6 +810,7 @@ impl World {
             held: true,
             flight: None,
             sent: 0,
+            distrusts: false,
             pause: 0,
             allowed: 2,
             reads: 0,

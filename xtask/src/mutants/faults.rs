@@ -52,6 +52,20 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "a read from before the announcements makes a list live",
     },
     Fault {
+        name: "lost-read-waited-for",
+        file: QUERY,
+        text: "is_distrusted || now >= flight.since + LOST_WITH_THE_LINK",
+        becomes: "is_distrusted && now < flight.since",
+        why: "a read that died with the old link holds up the list for 15 s",
+    },
+    Fault {
+        name: "read-over-a-good-link-thrown-away",
+        file: QUERY,
+        text: "is_distrusted || now >= flight.since + LOST_WITH_THE_LINK",
+        becomes: "is_distrusted || now >= flight.since",
+        why: "whenever a link comes up, a read is made twice",
+    },
+    Fault {
         name: "covered-flight-survives-the-feed",
         file: QUERY,
         text: "            flight.covered = false;\n",
