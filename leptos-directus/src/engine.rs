@@ -335,10 +335,7 @@ impl Engine {
     pub fn touch(&mut self, now: Millis, collection: &str, keys: &[Key]) {
         for member in self.queries.values_mut() {
             if member.groups.first().is_some_and(|(own, _)| own == collection) {
-                member.live.hint(now, keys);
-                if member.live.status() != live::LiveStatus::Live {
-                    member.live.refetch(now);
-                }
+                member.live.touch(now, keys);
             }
         }
         self.settle(now);

@@ -219,6 +219,7 @@ struct Flight {
 /// query.change_identity(21);
 /// assert!(read(&mut query).is_some());
 /// query.invalidate(22);
+/// query.touch(22, &[2.into()]);
 /// query.unfed(23);
 /// query.feed(24, Feed::Down);
 /// query.distrust();
@@ -457,6 +458,20 @@ impl LiveQuery {
         self.doubt = Doubt::All;
         self.asked = true;
         self.retry_at = None;
+        self.settle(now);
+    }
+
+    /// This page wrote something itself, about these keys: who is not live reads for that, too, but not before the server's own
+    /// `Retry-After`.
+    pub fn touch(&mut self, now: Millis, keys: &[Key]) {
+        if self.status() == LiveStatus::Live {
+            return self.hint(now, keys);
+        }
+        self.doubt = Doubt::All;
+        self.asked = true;
+        if self.error.as_ref().is_none_or(|error| error.retry_after().is_none()) {
+            self.retry_at = None;
+        }
         self.settle(now);
     }
 

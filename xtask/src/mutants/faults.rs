@@ -152,7 +152,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "sent-during-a-login",
         file: OUTBOX,
-        text: "        if self.held {\n            return;\n        }\n",
+        text: "        if self.held > 0 {\n            return;\n        }\n",
         becomes: "",
         why: "a write goes out while a login is under way, as whoever the browser's cookie says by then",
     },

@@ -451,8 +451,16 @@ fn nothing_is_sent_or_asked_while_a_login_is_under_way() {
     outbox.update(3, 3);
     outbox.link_up(NOW);
     outbox.wake(NOW);
+    // A socket that comes back meanwhile, and a session that ends, do not end the login.
+    outbox.identity_doubted(NOW);
+    outbox.identity_changed(NOW, None);
+    // Neither does another one.
+    outbox.hold();
+    outbox.release();
+    outbox.identity_changed(NOW, Some(Some("ada".to_owned())));
     assert!(!outbox.happens().iter().any(|what| what == "ask" || what.starts_with("send")));
     // Refused: the session should be what it was, and that is looked at.
+    outbox.release();
     outbox.identity_doubted(NOW);
     assert_eq!(outbox.happens(), ["ask"]);
     outbox.found(NOW, Ok(Some("ada".to_owned())));

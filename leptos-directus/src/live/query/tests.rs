@@ -189,8 +189,24 @@ fn the_server_s_own_wait_is_kept() {
         Error::answer(503, "SERVICE_UNAVAILABLE", "under pressure").with_retry_after(Some(Duration::from_secs(7)));
     query.reply(NOW, number, Err(busy));
     query.hint(NOW, &[]);
+    // Nor is it cut short by a write of this page.
+    query.touch(NOW, &[1.into()]);
     assert_eq!(reads(&mut query), []);
     assert!(query.deadline().unwrap() >= NOW + 7 * SECOND);
+}
+
+#[test]
+fn a_write_of_this_page_is_read_for_with_or_without_a_socket() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[1, 2])));
+    query.touch(NOW, &[1.into()]);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[1, 2])));
+    query.feed(NOW, Feed::Down);
+    query.touch(NOW, &[1.into()]);
+    read(&mut query);
 }
 
 #[test]
