@@ -554,6 +554,7 @@ impl Outbox {
             (Ok(None), Change::Create(_)) if refusal.as_ref().and_then(Error::code) == Some("RECORD_NOT_UNIQUE") => {
                 self.refuse_as_uncertain(at);
             }
+            (Err(_), Change::Create(_)) => self.refuse_as_uncertain(at),
             (Ok(_), _) => {
                 let error = refusal.unwrap_or_else(|| Error::conflict("the write was refused"));
                 self.refuse(at, error);
@@ -702,9 +703,16 @@ impl Outbox {
             if let Some(at) = self.find(write) {
                 let kept = self.entries[at].intent.store.is_some();
                 let rest = if kept { "; it is kept until whoever wrote it is back" } else { "" };
-                let error = Error::conflict(format!(
-                    "the login changed before this was sent: it was not sent as somebody else{rest}"
-                ));
+                let error = if self.entries[at].uncertain {
+                    Error::uncertain(format!(
+                        "the login changed before this was answered: it may have been done or not, and is not sent again as \
+                         somebody else{rest}"
+                    ))
+                } else {
+                    Error::conflict(format!(
+                        "the login changed before this was sent: it was not sent as somebody else{rest}"
+                    ))
+                };
                 self.refuse(at, error);
             }
         }

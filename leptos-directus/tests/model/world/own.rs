@@ -47,7 +47,7 @@ struct Own {
     applied: u32,
     /// The version of the row that it made.
     version: Option<u64>,
-    /// An answer to it was lost.
+    /// An answer to it, or to the question what became of it, was lost.
     lost: bool,
     /// There was no such row, as far as its author may see.
     missed: bool,
@@ -430,7 +430,9 @@ impl World {
             }
             // Nobody knows, and it says so.
             Progress::Refused(error) if error.is_uncertain() => own.lost,
-            Progress::Refused(_) => own.applied == 0 || own.lost && !is_create,
+            // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
+            // row that its author may not see nobody knows.
+            Progress::Refused(_) => own.applied == 0 || own.lost && (!is_create || own.missed),
         };
         if !is_true {
             return Err(format!("{write:?} is said to be {progress:?}, and that is not so: {own:?}"));
@@ -556,6 +558,7 @@ impl World {
             (None, _) => Ok(None),
             (Some(key), _) => database.row(request.who, own.collection, key, &intent.fields),
         };
+        own.lost |= found.as_ref().is_err_and(Error::is_transient);
         let found = match found {
             Ok(None) if request.is_accepted && !is_admin => Ok(Some(Value::Null)),
             Err(error) if request.is_accepted && error.is_forbidden() => Ok((!is_admin).then_some(Value::Null)),
