@@ -107,6 +107,7 @@ enum Command {
     IdentityHeld,
     /// It ended, and nothing is known to have changed by it.
     IdentityDoubted,
+    /// It ended, and the session is another one.
     IdentityChanged(Option<Who>),
     /// The visitor logs out: what waits is not kept for them.
     ForgetStores,
@@ -260,23 +261,14 @@ impl Client {
     }
 
     /// A login or a logout begins: nothing is written until it is told how it ended.
-    pub(crate) fn identity_held(&self) {
+    pub(crate) fn hold_identity(&self) -> IdentityHold {
         self.send(Command::IdentityHeld);
-    }
-
-    /// It was refused: the session should be what it was.
-    pub(crate) fn identity_doubted(&self) {
-        self.send(Command::IdentityDoubted);
+        IdentityHold(Some(self.clone()))
     }
 
     /// What waits is dropped with the session, and kept for nobody.
     pub(crate) fn forget_stores(&self) {
         self.send(Command::ForgetStores);
-    }
-
-    /// The session is another one now: the visitor's, if it is known whose; else nothing is written until it is.
-    pub(crate) fn identity_changed(&self, who: Option<Who>) {
-        self.send(Command::IdentityChanged(who));
     }
 
     /// Takes up the writes that were kept under this name, and keeps those to come; `who` is the visitor, if known.
@@ -300,6 +292,33 @@ impl Client {
         let (sender, receiver) = oneshot::channel();
         self.send(Command::Inspect(sender));
         receiver.await.unwrap_or_default()
+    }
+}
+
+/// A login or a logout that is under way. One that is given up has ended, too: nobody knows how.
+pub(crate) struct IdentityHold(Option<Client>);
+
+impl IdentityHold {
+    /// The session is another one now: the visitor's, if it is known whose; else nothing is written until it is.
+    pub(crate) fn changed(mut self, who: Option<Who>) {
+        if let Some(client) = self.0.take() {
+            client.send(Command::IdentityChanged(who));
+        }
+    }
+
+    /// It was refused: the session should be what it was.
+    pub(crate) fn doubted(mut self) {
+        if let Some(client) = self.0.take() {
+            client.send(Command::IdentityDoubted);
+        }
+    }
+}
+
+impl Drop for IdentityHold {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            client.send(Command::IdentityChanged(None));
+        }
     }
 }
 
@@ -455,7 +474,7 @@ impl Driver {
         let mut socket: Option<Socket> = None;
         let mut socket_number = 0;
         let mut opening = None;
-        // A link that we gave up ourselves, because nothing came over it any more.
+        // What is kept open may be dead, and is not used once the link is back.
         let mut died_silently = false;
         loop {
             self.open_stores();
@@ -468,8 +487,8 @@ impl Driver {
                         let (http, target) = (self.rest.http().clone(), self.target.clone());
                         opening = Some(Box::pin(Socket::open(http, target)));
                     }
+                    Output::Silent => died_silently = true,
                     Output::Close => {
-                        died_silently = true;
                         socket = None;
                         opening = None;
                     }
@@ -517,9 +536,8 @@ impl Driver {
             }
             for (id, read, confirmed, scope) in std::mem::take(&mut self.after) {
                 if let Some(reader) = self.queries.get_mut(&id) {
-                    // A read of some rows that did not tell enough is followed by another at once.
-                    let is_last = reader.sent.as_ref().is_some_and(|(sent, ..)| *sent == read);
-                    if is_last || scope == ReadScope::Window {
+                    let next = reader.sent.as_ref().filter(|(sent, ..)| *sent != read).map(|(_, _, scope)| scope);
+                    if scope.is_shown(next) {
                         (reader.sink)(News::Read { confirmed, scope });
                     }
                 }
@@ -813,12 +831,16 @@ impl Driver {
                 self.outbox.want_who(now, who);
             }
             Command::IdentityHeld => self.outbox.hold(),
-            Command::IdentityDoubted => self.outbox.identity_doubted(now),
+            Command::IdentityDoubted => {
+                self.outbox.release();
+                self.outbox.identity_doubted(now);
+            }
             Command::ForgetStores => {
                 self.outbox.forget_stores();
                 self.fill_stores();
             }
             Command::IdentityChanged(who) => {
+                self.outbox.release();
                 self.identity_changed(now, who);
                 self.engine.identity_changed(now);
             }

@@ -120,6 +120,8 @@ pub enum Output {
     Open(u64),
     /// Drop the socket, or the try.
     Close,
+    /// The link died without saying so: connections that are kept open for reads may have died with it.
+    Silent,
     /// Send a frame on the open socket.
     Send(ClientMessage),
     /// Tell the page.
@@ -333,10 +335,7 @@ impl Engine {
     pub fn touch(&mut self, now: Millis, collection: &str, keys: &[Key]) {
         for member in self.queries.values_mut() {
             if member.groups.first().is_some_and(|(own, _)| own == collection) {
-                member.live.hint(now, keys);
-                if member.live.status() != live::LiveStatus::Live {
-                    member.live.refetch(now);
-                }
+                member.live.touch(now, keys);
             }
         }
         self.settle(now);
@@ -453,6 +452,10 @@ impl Engine {
             match output {
                 connection::Output::Open(socket) => self.outputs.push_back(Output::Open(socket)),
                 connection::Output::Close => self.outputs.push_back(Output::Close),
+                connection::Output::Silent => {
+                    self.queries.values_mut().for_each(|member| member.live.distrust());
+                    self.outputs.push_back(Output::Silent);
+                }
                 connection::Output::Send(message) => self.outputs.push_back(Output::Send(message)),
                 connection::Output::Status(status) => {
                     for member in self.queries.values_mut() {

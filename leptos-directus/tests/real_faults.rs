@@ -304,6 +304,27 @@ async fn a_half_open_link_behind_the_server_is_made_good_at_once_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visitor_who_came_while_the_way_to_directus_was_silent_is_answered_when_it_is_back() {
+    let admin = Admin::new();
+    let rows = collection(&admin).await;
+    let relay = Relay::to(&admin.url).unwrap();
+    let app = App::at(&relay.url(), |_| {}).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/directus/items/{rows}?limit=1", app.origin());
+    let read = async || client.get(&url).send().await.map(|answer| answer.status().as_u16());
+    // Connections that the server keeps open, and that die unnoticed.
+    for answer in futures::future::join_all((0..6).map(|_| read())).await {
+        assert_eq!(answer.unwrap(), 200);
+    }
+    relay.set(Fault::HalfOpen).unwrap();
+    let opened = tokio_tungstenite::connect_async(format!("ws://{}/directus-ws", app.address)).await;
+    assert!(opened.is_err(), "nobody can be let in without Directus");
+    relay.set(Fault::Pass).unwrap();
+    let answer = tokio::time::timeout(SOON, read()).await;
+    assert_eq!(answer.expect("an answer over a new connection").unwrap(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_link_is_not_taken_for_dead() {
     let (mut stand, relay, sockets) = behind_a_relay("slow", quick_end()).await;
     relay.set(Fault::Slow(1_000)).unwrap();

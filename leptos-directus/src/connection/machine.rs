@@ -100,6 +100,8 @@ pub enum Output {
     Open(u64),
     /// Drop the socket, or the try.
     Close,
+    /// The link died without saying so, and what else was on its way with it.
+    Silent,
     /// Send a frame on the open socket.
     Send(ClientMessage),
     /// Tell the subscriber.
@@ -489,7 +491,7 @@ impl Machine {
         match &mut self.phase {
             Phase::Idle => {}
             Phase::Connecting { since } if now >= *since + millis(self.config.connect_timeout) => {
-                self.outputs.push_back(Output::Close);
+                self.outputs.extend([Output::Close, Output::Silent]);
                 let seconds = self.config.connect_timeout.as_secs();
                 self.wait(now, &format!("no answer to the socket's opening within {seconds} s"), None);
             }
@@ -501,7 +503,7 @@ impl Machine {
                     self.backoff.reset();
                 }
                 if ping_deadline.is_some_and(|deadline| now >= deadline) {
-                    self.outputs.push_back(Output::Close);
+                    self.outputs.extend([Output::Close, Output::Silent]);
                     self.drop_link(now, "the link is dead: a ping was not answered");
                 } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
                     *ping_deadline = Some(now + millis(self.config.pong_timeout));
@@ -512,7 +514,7 @@ impl Machine {
                     }
                     _ => false,
                 }) {
-                    self.outputs.push_back(Output::Close);
+                    self.outputs.extend([Output::Close, Output::Silent]);
                     self.drop_link(now, "Directus did not acknowledge a subscription");
                 }
             }

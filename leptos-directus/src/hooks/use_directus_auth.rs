@@ -10,7 +10,7 @@ use super::{
     use_directus::{Core, Directus, Mode, use_directus},
 };
 use crate::{
-    client::Client,
+    client::{Client, IdentityHold},
     error::Error,
     rest::Rest,
     transport::{self, Credentials},
@@ -194,10 +194,13 @@ impl UseDirectusAuthReturn {
         let (email, password) = (email.into(), password.into());
         self.change(async move |core, client| {
             let rest = client.rest();
-            client.identity_held();
-            rest.login(&email, &password).await.inspect_err(|error| may_have_changed(core, client, error))?;
+            let hold = client.hold_identity();
+            if let Err(error) = rest.login(&email, &password).await {
+                may_have_changed(core, hold, &error);
+                return Err(error);
+            }
             // The cookie has changed, whatever comes of the question who that is.
-            client.identity_changed(None);
+            hold.changed(None);
             let number = core.identity.begin();
             let found = who(rest).await.inspect_err(|_| core.identity.doubt())?;
             core.identity.settle(number, found.clone());
@@ -217,17 +220,17 @@ impl UseDirectusAuthReturn {
     /// That nobody answered; the visitor is still logged in then.
     pub async fn logout(self) -> Result<(), Error> {
         self.change(async move |core, client| {
-            client.identity_held();
+            let hold = client.hold_identity();
             match client.rest().logout().await {
                 // The session is over already: what was asked for is so.
                 Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => {
-                    may_have_changed(core, client, &error);
+                    may_have_changed(core, hold, &error);
                     return Err(error);
                 }
                 _ => {}
             }
             client.forget_stores();
-            client.identity_changed(Some(None));
+            hold.changed(Some(None));
             core.identity.settle(core.identity.begin(), None);
             Ok(())
         })
@@ -249,11 +252,11 @@ impl UseDirectusAuthReturn {
 }
 
 /// A login or a logout failed. If Directus refused it, the session is what it was; if the answer was lost, nobody knows.
-fn may_have_changed(core: &Core, client: &Client, error: &Error) {
+fn may_have_changed(core: &Core, hold: IdentityHold, error: &Error) {
     if error.status().is_some_and(|status| (400..500).contains(&status)) {
-        client.identity_doubted();
+        hold.doubted();
     } else {
-        client.identity_changed(None);
+        hold.changed(None);
         core.identity.doubt();
     }
 }

@@ -211,6 +211,7 @@ struct Entry {
 /// // A logout: held while it is under way, and kept for nobody.
 /// outbox.hold();
 /// outbox.forget_stores();
+/// outbox.release();
 /// outbox.identity_changed(15, Some(None));
 /// ```
 #[derive(Debug)]
@@ -230,8 +231,8 @@ pub struct Outbox {
     /// Counts the moments at which who the visitor is came into doubt.
     generation: u64,
     in_doubt: bool,
-    /// A login or a logout is under way: whose the session is may change at any moment.
-    held: bool,
+    /// So many logins and logouts are under way: whose the session is may change at any moment.
+    held: u32,
     /// Somebody waits to learn who the visitor is.
     is_wanted: bool,
     backoff: Backoff,
@@ -254,7 +255,7 @@ impl Outbox {
             who: None,
             generation: 0,
             in_doubt: false,
-            held: false,
+            held: 0,
             is_wanted: false,
             backoff,
             outputs: VecDeque::new(),
@@ -270,7 +271,7 @@ impl Outbox {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let waits = self.is_wanted || self.entries.iter().any(|entry| entry.state == State::Waiting);
-        self.blocked.filter(|_| waits && !self.asking && !self.held)
+        self.blocked.filter(|_| waits && !self.asking && self.held == 0)
     }
 
     /// How many writes Directus has done so far.
@@ -441,7 +442,6 @@ impl Outbox {
 
     /// Who the visitor is has changed, or may have: what waits is sent only if it is theirs.
     pub fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
-        self.held = false;
         self.generation += 1;
         self.asked_too_early = self.asking;
         self.in_doubt = who.is_none();
@@ -450,10 +450,16 @@ impl Outbox {
         self.pump(now);
     }
 
-    /// A login or a logout begins: from now on, a request may go out as somebody else. Nothing is sent until it is told how it
-    /// ended, by [`identity_changed`](Self::identity_changed) or [`identity_doubted`](Self::identity_doubted).
+    /// A login or a logout begins: from now on, a request may go out as somebody else. Nothing is sent until it has
+    /// [ended](Self::release), whatever is heard of the visitor meanwhile.
     pub fn hold(&mut self) {
-        self.held = true;
+        self.held += 1;
+    }
+
+    /// A login or a logout has ended. How is told next, by [`identity_changed`](Self::identity_changed) or
+    /// [`identity_doubted`](Self::identity_doubted).
+    pub fn release(&mut self) {
+        self.held = self.held.saturating_sub(1);
     }
 
     /// What waits is not kept any longer than the page: the visitor logs out, and what they wrote is nobody else's to find.
@@ -465,7 +471,6 @@ impl Outbox {
 
     /// The visitor may be somebody else by now, though nothing says so: what waits is sent once it is known that they are not.
     pub fn identity_doubted(&mut self, now: Millis) {
-        self.held = false;
         self.asked_too_early = self.asking;
         self.in_doubt = true;
         self.pump(now);
@@ -549,6 +554,7 @@ impl Outbox {
             (Ok(None), Change::Create(_)) if refusal.as_ref().and_then(Error::code) == Some("RECORD_NOT_UNIQUE") => {
                 self.refuse_as_uncertain(at);
             }
+            (Err(_), Change::Create(_)) => self.refuse_as_uncertain(at),
             (Ok(_), _) => {
                 let error = refusal.unwrap_or_else(|| Error::conflict("the write was refused"));
                 self.refuse(at, error);
@@ -697,9 +703,16 @@ impl Outbox {
             if let Some(at) = self.find(write) {
                 let kept = self.entries[at].intent.store.is_some();
                 let rest = if kept { "; it is kept until whoever wrote it is back" } else { "" };
-                let error = Error::conflict(format!(
-                    "the login changed before this was sent: it was not sent as somebody else{rest}"
-                ));
+                let error = if self.entries[at].uncertain {
+                    Error::uncertain(format!(
+                        "the login changed before this was answered: it may have been done or not, and is not sent again as \
+                         somebody else{rest}"
+                    ))
+                } else {
+                    Error::conflict(format!(
+                        "the login changed before this was sent: it was not sent as somebody else{rest}"
+                    ))
+                };
                 self.refuse(at, error);
             }
         }
@@ -722,7 +735,7 @@ impl Outbox {
     }
 
     fn pump(&mut self, now: Millis) {
-        if self.held {
+        if self.held > 0 {
             return;
         }
         if !self.in_doubt {

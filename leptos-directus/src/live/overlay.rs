@@ -316,8 +316,15 @@ impl Overlay {
             // As Directus keeps it: trimmed, rounded, completed.
             (Change::Update(patch), Some(answer)) => {
                 let mut kept = (**patch).clone();
+                let shown = key.as_ref().and_then(|key| self.rows.get(key));
                 for (field, value) in &mut kept {
-                    if let Some(answered) = answer.get(field) {
+                    // It is answered as the list asks for it that the write was made in, and this one may not: with the fields of a
+                    // related row, say.
+                    let is_as_here = |answered: &Value| {
+                        let before = shown.and_then(|row| row.get(field));
+                        are_alike(answered, value) || before.is_some_and(|before| are_alike(answered, before))
+                    };
+                    if let Some(answered) = answer.get(field).filter(|answered| is_as_here(answered)) {
                         value.clone_from(answered);
                     }
                 }
@@ -326,6 +333,15 @@ impl Overlay {
             _ => {}
         }
         let row = laid.row.clone();
+        if !matches!(laid.change, Change::Create(_))
+            && let (Some(row), Some(key)) = (&row, &key)
+            && self.key(row).is_none()
+        {
+            // It was created in another list, and goes by its key here.
+            self.laid[at].layer.row = Some(self.name(key));
+            touched.extend(self.row_of(at));
+        }
+        let laid = &mut self.laid[at].layer;
         if let (Change::Create(_), Some(row), Some(key)) = (&laid.change, row, key) {
             laid.key = Some(key.clone());
             if row.as_key() != Some(&key) && !self.names.contains_key(&key) {
@@ -434,8 +450,12 @@ impl Overlay {
             return placed.collect();
         }
         let is_placed = |row: &RowKey| self.keys.get(row).is_some_and(|key| self.rows.contains_key(key));
+        // Once, also where a key is given again that a row which was created here has.
+        let mut seen = HashSet::new();
         let unplaced = self.laid.iter().filter_map(|laid| match (&laid.layer.change, &laid.layer.row) {
-            (Change::Create(_), Some(row)) if row.as_key().is_none() && !is_placed(row) => Some(row.clone()),
+            (Change::Create(_), Some(row)) if row.as_key().is_none() && !is_placed(row) => {
+                seen.insert(row).then(|| row.clone())
+            }
             _ => None,
         });
         let order: Vec<RowKey> = match self.new_rows {
@@ -501,16 +521,16 @@ fn join(mut first: Shown, second: Shown) -> Shown {
     first
 }
 
+/// Whether both are objects, or lists, or neither.
+fn are_alike(one: &Value, other: &Value) -> bool {
+    one.is_object() == other.is_object() && one.is_array() == other.is_array()
+}
+
 /// The row with these fields set, as far as it has them and they are of the same shape: a related row is shown by its fields
 /// and written by its key.
 fn patched(row: Arc<Value>, patch: &Map<String, Value>) -> Arc<Value> {
     let Value::Object(fields) = &*row else { return row };
-    let is_simple = |value: &Value| !value.is_object() && !value.is_array();
-    let fits = |before: &Value, after: &Value| {
-        before.is_null() || after.is_null() || (is_simple(before) && is_simple(after)) || {
-            before.is_object() == after.is_object() && before.is_array() == after.is_array()
-        }
-    };
+    let fits = |before: &Value, after: &Value| before.is_null() || after.is_null() || are_alike(before, after);
     let set: Vec<(&String, &Value)> = patch
         .iter()
         .filter(|(field, after)| fields.get(*field).is_some_and(|before| before != *after && fits(before, after)))

@@ -22,8 +22,7 @@ const EVERY: Duration = Duration::from_secs(300);
 /// The same for a query whose filter names the time (`$NOW`).
 const TIMED_EVERY: Duration = Duration::from_secs(60);
 
-/// A read that has been on its way for this long when the link comes back was lost with the old link, as far as anybody knows:
-/// on one that died silently it would be waited for until its time is out.
+/// A read that has been on its way for this long when the link comes back is taken for lost with the old one.
 const LOST_WITH_THE_LINK: Millis = 1_000;
 
 /// What a live query goes by.
@@ -220,8 +219,10 @@ struct Flight {
 /// query.change_identity(21);
 /// assert!(read(&mut query).is_some());
 /// query.invalidate(22);
+/// query.touch(22, &[2.into()]);
 /// query.unfed(23);
 /// query.feed(24, Feed::Down);
+/// query.distrust();
 /// if let Some(at) = query.deadline() {
 ///     query.tick(at);
 /// }
@@ -244,6 +245,8 @@ pub struct LiveQuery {
     /// A read has come back since the feed went down.
     polled: bool,
     flight: Option<Flight>,
+    /// The link died silently and is not back: reads may go the same way.
+    distrusts: bool,
     /// What the window showed about itself when it was last read whole; nothing if keys are not to be read.
     sight: Option<Sight>,
     /// Directus could not read keys: not tried again until the feed comes up anew.
@@ -285,6 +288,7 @@ impl LiveQuery {
             caught_up: false,
             polled: false,
             flight: None,
+            distrusts: false,
             sight: None,
             only_whole: false,
             next_read: 0,
@@ -399,17 +403,20 @@ impl LiveQuery {
         if feed == self.feed {
             return;
         }
-        self.feed = feed;
+        let was_down = std::mem::replace(&mut self.feed, feed) == Feed::Down;
         self.caught_up = false;
         if let Some(flight) = &mut self.flight {
             flight.covered = false;
+        }
+        if was_down {
+            // It would be waited for until its time is out. One more follows in any case: it goes at once, and over the new link.
+            let is_distrusted = std::mem::take(&mut self.distrusts);
+            self.flight.take_if(|flight| is_distrusted || now >= flight.since + LOST_WITH_THE_LINK);
         }
         self.doubt = Doubt::All;
         self.only_whole = false;
         if feed == Feed::Up {
             self.down_since = None;
-            // The one that follows is sent at once, and over the new link.
-            self.flight.take_if(|flight| now >= flight.since + LOST_WITH_THE_LINK);
             // What failed before may well work now; a wait that the server asked for is kept.
             if self.error.as_ref().is_some_and(|error| error.retry_after().is_none()) {
                 self.retry_at = None;
@@ -419,6 +426,11 @@ impl LiveQuery {
             self.down_since.get_or_insert(now);
         }
         self.settle(now);
+    }
+
+    /// The link died without saying so: what is on its way, or sets out before the link is back, may have died with it.
+    pub fn distrust(&mut self) {
+        self.distrusts = true;
     }
 
     /// Something was announced, about these keys; an empty list means that it is not known which.
@@ -446,6 +458,20 @@ impl LiveQuery {
         self.doubt = Doubt::All;
         self.asked = true;
         self.retry_at = None;
+        self.settle(now);
+    }
+
+    /// This page wrote something itself, about these keys: who is not live reads for that, too, but not before the server's own
+    /// `Retry-After`.
+    pub fn touch(&mut self, now: Millis, keys: &[Key]) {
+        if self.status() == LiveStatus::Live {
+            return self.hint(now, keys);
+        }
+        self.doubt = Doubt::All;
+        self.asked = true;
+        if self.error.as_ref().is_none_or(|error| error.retry_after().is_none()) {
+            self.retry_at = None;
+        }
         self.settle(now);
     }
 

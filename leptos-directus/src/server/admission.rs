@@ -337,6 +337,10 @@ async fn check_mode(shared: &Shared) -> Result<(), Verdict> {
 
 /// Directus can't be reached as it could before: what was known of it is in doubt.
 fn lost(shared: &Shared, error: OpenError) -> Verdict {
+    if error == OpenError::Timeout {
+        // Nothing comes back: what is kept open for requests may be as dead, and would be waited for when the way is back.
+        shared.upstream.renew_connections();
+    }
     let is_loss = !matches!(error, OpenError::Refused { .. });
     let verdict = Verdict::of(error);
     if is_loss {

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
-use leptos_directus::{Error, Key, Page, connection::Millis};
+use leptos_directus::{Error, Key, Page, connection::Millis, live::Change, protocol::EventKind};
 use serde_json::{Map, Value, json};
 
 pub(crate) type Row = Map<String, Value>;
@@ -39,6 +39,14 @@ impl Collection {
 
     pub(crate) fn key_field(self) -> &'static str {
         if self == Self::Tags { "slug" } else { "id" }
+    }
+
+    /// A key as the database has it.
+    fn key(self, key: &Key) -> Value {
+        match self {
+            Self::Articles | Self::Authors => key.as_str().parse::<u64>().map_or_else(|_| key.into(), Value::from),
+            Self::Tags | Self::Notes => key.into(),
+        }
     }
 }
 
@@ -105,11 +113,8 @@ impl Database {
                 json!(format!("{:08x}-0000-4000-8000-{:012x}", mixed >> 32, mixed & 0xffff_ffff_ffff))
             }
         });
-        let mut row = Row::new();
-        row.insert(collection.key_field().to_owned(), key.clone());
-        for field in Field::ALL {
-            row.insert(field.name().to_owned(), self.value(collection, field, kind));
-        }
+        let mut row = Row::from_iter([(collection.key_field().to_owned(), key.clone())]);
+        row.extend(self.draft(collection, kind));
         row.insert("v".to_owned(), self.next_version());
         self.tables.entry(collection).or_default().push(Arc::new(row));
         key
@@ -136,13 +141,18 @@ impl Database {
         row.insert("v".to_owned(), version);
     }
 
+    /// The values of a row that is to be made.
+    pub(crate) fn draft(&self, collection: Collection, kind: u8) -> Row {
+        Field::ALL.into_iter().map(|field| (field.name().to_owned(), self.value(collection, field, kind))).collect()
+    }
+
     fn next_version(&mut self) -> Value {
         self.version += 1;
         json!(self.version)
     }
 
     /// One of a few awkward values.
-    fn value(&self, collection: Collection, field: Field, kind: u8) -> Value {
+    pub(crate) fn value(&self, collection: Collection, field: Field, kind: u8) -> Value {
         let kind = usize::from(kind);
         match field {
             Field::Title => {
@@ -208,6 +218,106 @@ impl Database {
             }
         }
         self.version = version;
+    }
+
+    /// A write as REST takes it: what it answers, and what was done to which row, if anything was.
+    #[expect(clippy::too_many_arguments, reason = "a request is all of this")]
+    pub(crate) fn write(
+        &mut self,
+        now: Millis,
+        who: Who,
+        is_admin: bool,
+        collection: Collection,
+        key: Option<&Key>,
+        change: &Change,
+        fields: &[String],
+    ) -> (Result<Value, Error>, Option<(EventKind, Value)>) {
+        let right = self.right(who, collection);
+        let key = key.map(|key| collection.key(key));
+        let is_hidden = |title: bool| right == Right::Nothing || (title && right == Right::NoTitle);
+        let is_orphan = |row: &Row| {
+            let author = row.get("author").filter(|author| !author.is_null());
+            author.is_some_and(|key| !self.rows(Collection::Authors).iter().any(|row| row.get("id") == Some(key)))
+        };
+        let no_author = || Error::answer(400, "INVALID_FOREIGN_KEY", "there is no such author");
+        let is_there = key.as_ref().is_some_and(|key| self.sees(who, collection, key));
+        let event = match change {
+            Change::Create(data) => {
+                let Some(data) = data.as_object() else { return (Ok(Value::Null), None) };
+                if is_hidden(data.contains_key("title")) {
+                    return (Err(forbidden()), None);
+                }
+                let field = collection.key_field();
+                if self.rows(collection).iter().any(|row| key.is_some() && row.get(field) == key.as_ref()) {
+                    return (Err(Error::answer(400, "RECORD_NOT_UNIQUE", "the key is there")), None);
+                }
+                if is_orphan(data) {
+                    return (Err(no_author()), None);
+                }
+                let made = self.insert(collection, 0, key);
+                if let Some(row) = self.row_mut(collection, &made) {
+                    row.extend(data.clone());
+                    row.insert(field.to_owned(), made.clone());
+                }
+                (EventKind::Create, made)
+            }
+            _ if !is_there && is_admin => return (Ok(Value::Null), None),
+            _ if !is_there => return (Err(forbidden()), None),
+            Change::Update(patch) => {
+                if is_hidden(patch.contains_key("title")) {
+                    return (Err(forbidden()), None);
+                }
+                if is_orphan(patch) {
+                    return (Err(no_author()), None);
+                }
+                let (key, version) = (key.unwrap_or_default(), self.next_version());
+                if let Some(row) = self.row_mut(collection, &key) {
+                    row.extend((**patch).clone());
+                    row.insert("v".to_owned(), version);
+                }
+                (EventKind::Update, key)
+            }
+            Change::Delete => {
+                let key = key.unwrap_or_default();
+                self.delete(now, collection, &key);
+                return (Ok(Value::Null), Some((EventKind::Delete, key)));
+            }
+        };
+        let key = Key::from_value(&event.1);
+        // Whoever may write and not read is answered nothing.
+        let answer = key.and_then(|key| self.row(who, collection, &key, fields).ok().flatten());
+        (Ok(answer.unwrap_or_default()), Some(event))
+    }
+
+    /// The row with this key, if there is one for this visitor.
+    pub(crate) fn row(
+        &self,
+        who: Who,
+        collection: Collection,
+        key: &Key,
+        fields: &[String],
+    ) -> Result<Option<Value>, Error> {
+        let filter = json!({ (collection.key_field()): { "_eq": key } });
+        let page = self.read(who, collection, &json!({ "fields": fields, "filter": filter, "limit": 1 }))?;
+        Ok(page.items.into_iter().next())
+    }
+
+    /// Whether there is such a row for this visitor.
+    fn sees(&self, who: Who, collection: Collection, key: &Value) -> bool {
+        let right = self.right(who, collection);
+        let row = self.rows(collection).iter().find(|row| row.get(collection.key_field()) == Some(key));
+        right != Right::Nothing
+            && row.is_some_and(|row| right != Right::Flagged || row.get("flag") == Some(&json!(true)))
+    }
+
+    /// Whether there is a row with this key for this visitor.
+    pub(crate) fn is_seen(&self, who: Who, collection: Collection, key: &Key) -> bool {
+        self.sees(who, collection, &collection.key(key))
+    }
+
+    pub(crate) fn version_of(&self, collection: Collection, key: &Value) -> Option<u64> {
+        let row = self.rows(collection).iter().find(|row| row.get(collection.key_field()) == Some(key))?;
+        row.get("v").and_then(Value::as_u64)
     }
 
     fn row_mut(&mut self, collection: Collection, key: &Value) -> Option<&mut Row> {
@@ -369,7 +479,7 @@ pub(crate) enum Field {
 impl Field {
     pub(crate) const ALL: [Self; 6] = [Self::Title, Self::Rank, Self::Day, Self::Flag, Self::Author, Self::Parent];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Title => "title",
             Self::Rank => "rank",

@@ -92,9 +92,16 @@ impl Run {
             | Op::Disconnect
             | Op::Expire
             | Op::Restart
+            | Op::Elsewhere(_)
             | Op::HalfOpen
             | Op::Sleep { .. } => Weather::Link,
-            Op::Slow { .. } | Op::Opening(_) | Op::Reading(_) | Op::Refuse(_) | Op::Limit | Op::Old(_) => Weather::Wild,
+            Op::Slow { .. }
+            | Op::Opening(_)
+            | Op::Reading(_)
+            | Op::Writing(_)
+            | Op::Refuse(_)
+            | Op::Limit
+            | Op::Old(_) => Weather::Wild,
             _ => Weather::Calm,
         };
         self.weather = self.weather.max(weather);
@@ -110,6 +117,11 @@ impl Run {
             Op::Connect => world.connect()?,
             Op::Disconnect => world.disconnect()?,
             Op::Become(who) => world.become_somebody(*who)?,
+            Op::OwnCreate { slot, kind, key } => world.own_create(*slot, *kind, *key)?,
+            Op::OwnUpdate { slot, pick, field, kind } => world.own_update(*slot, *pick, *field, *kind)?,
+            Op::OwnDelete { slot, pick } => world.own_delete(*slot, *pick)?,
+            Op::Writing(writing) => world.set_writing(*writing),
+            Op::Elsewhere(who) => world.elsewhere(*who),
             Op::Online => world.wake(Wake::Online)?,
             Op::Offline => world.wake(Wake::Offline)?,
             Op::Visible { after } => world.wake(Wake::Visible { hidden: Duration::from_secs(*after) })?,
@@ -211,6 +223,14 @@ impl Run {
     fn check(&mut self) -> Result<(), String> {
         let world = &mut self.world;
         world.mend();
+        // What the page itself wrote, first: it is the last that is written.
+        let until = world.now + world.writes_take();
+        while !world.is_written() {
+            if world.now >= until + 1_000 {
+                return Err("writes of the page are not done, and nothing stands in their way".to_owned());
+            }
+            world.pass(50)?;
+        }
         // A thousand subscriptions are not there at once: they keep below Directus's limit.
         let soon = SOON + world.entries() as u64 * 125;
         if world.disconnected || self.weather == Weather::Wild {

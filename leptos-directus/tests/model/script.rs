@@ -84,6 +84,26 @@ pub(crate) enum Op {
         at: Collection,
         kind: u8,
     },
+    // What the page writes itself, in the list of a slot.
+    OwnCreate {
+        slot: u8,
+        kind: u8,
+        key: OwnKey,
+    },
+    OwnUpdate {
+        slot: u8,
+        pick: u8,
+        field: Field,
+        kind: u8,
+    },
+    OwnDelete {
+        slot: u8,
+        pick: u8,
+    },
+    /// What becomes of the page's own writes from now on.
+    Writing(Writing),
+    /// Another visitor logs in or out in another tab, and the link is lost.
+    Elsewhere(Who),
     // What the administrator and the clock do to rights.
     Permit {
         who: Who,
@@ -159,6 +179,35 @@ pub(crate) enum Reading {
     Invalid,
 }
 
+/// Whose it is to give a new row its key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum OwnKey {
+    /// Directus gives it.
+    Theirs,
+    Ours,
+    /// One of a row that is there.
+    Taken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Writing {
+    Works,
+    /// Requests and answers take seconds.
+    Late,
+    /// The request is lost.
+    Lost,
+    /// It is done, and the answer is lost.
+    Unanswered,
+    /// It is done, and Directus is killed before it answers.
+    Killed,
+    /// 503 with `Retry-After`.
+    Busy,
+    /// 429.
+    Limited,
+    /// 400.
+    Refused,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Odd {
     /// The next frames come twice.
@@ -225,6 +274,19 @@ fn write() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn own() -> impl Strategy<Value = Op> {
+    // Most in the list that there always is.
+    let slot = || prop_oneof![3 => Just(0), 1 => 0..SLOTS];
+    let field = prop::sample::select(Field::ALL.to_vec());
+    let key = prop_oneof![3 => Just(OwnKey::Theirs), 3 => Just(OwnKey::Ours), 1 => Just(OwnKey::Taken)];
+    prop_oneof![
+        3 => (slot(), 0..24_u8, key).prop_map(|(slot, kind, key)| Op::OwnCreate { slot, kind, key }),
+        5 => (slot(), 0..40_u8, field, 0..24_u8)
+            .prop_map(|(slot, pick, field, kind)| Op::OwnUpdate { slot, pick, field, kind }),
+        2 => (slot(), 0..40_u8).prop_map(|(slot, pick)| Op::OwnDelete { slot, pick }),
+    ]
+}
+
 fn page() -> impl Strategy<Value = Op> {
     let slot = || 0..SLOTS;
     let first = prop_oneof![2 => Just(First::Nothing), 1 => Just(First::Fresh), 2 => Just(First::Old)];
@@ -266,7 +328,19 @@ fn fault() -> impl Strategy<Value = Op> {
     ]);
     let reading = prop::sample::select(vec![Reading::Works, Late, Late, Lost, Unanswered, Busy, Limited, Invalid]);
     let odd = prop::sample::select(vec![Odd::Twice, Odd::Unknown, Odd::Unreadable, Odd::Stray, Odd::Empty, Odd::Error]);
+    let writing = prop::sample::select(vec![
+        Writing::Works,
+        Writing::Late,
+        Writing::Lost,
+        Writing::Unanswered,
+        Writing::Killed,
+        Writing::Busy,
+        Writing::Limited,
+        Writing::Refused,
+    ]);
     prop_oneof![
+        4 => writing.prop_map(Op::Writing),
+        1 => (0..PEOPLE).prop_map(Op::Elsewhere),
         4 => Just(Op::Cut),
         2 => Just(Op::HalfOpen),
         1 => (100..2_500_u64).prop_map(|millis| Op::Slow { millis }),
@@ -294,9 +368,9 @@ fn time() -> impl Strategy<Value = Op> {
 
 /// Runs of every kind: quiet ones are judged by a tight clock, wild ones by a patient one.
 pub(crate) fn script() -> impl Strategy<Value = Script> {
-    let quiet = prop_oneof![8 => write(), 3 => page(), 5 => time()];
-    let cuts = prop_oneof![8 => write(), 3 => page(), 5 => time(), 2 => Just(Op::Cut), 1 => Just(Op::HalfOpen), 1 => platform()];
-    let wild = prop_oneof![8 => write(), 3 => page(), 5 => time(), 1 => platform(), 5 => fault()];
+    let quiet = prop_oneof![8 => write(), 4 => own(), 3 => page(), 5 => time()];
+    let cuts = prop_oneof![8 => write(), 4 => own(), 3 => page(), 5 => time(), 2 => Just(Op::Cut), 1 => Just(Op::HalfOpen), 1 => platform()];
+    let wild = prop_oneof![8 => write(), 6 => own(), 3 => page(), 5 => time(), 1 => platform(), 5 => fault()];
     let ops = prop_oneof![
         1 => prop::collection::vec(quiet, 3..40),
         1 => prop::collection::vec(cuts, 3..40),

@@ -1,5 +1,7 @@
 //! Page, network and Directus together, in virtual time; and what must hold at every moment.
 
+mod own;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
@@ -9,11 +11,12 @@ use leptos_directus::{
     ConnectionStatus, Error, LiveStatus, Page,
     connection::{ConnectionConfig, Millis, Notice, SubscriptionSpec, Wake},
     engine::{Engine, Output, QueryId, QuerySpec, StreamId},
-    live::{self, LiveConfig, ReadId, ReadScope, WindowShape},
+    live::{self, LiveConfig, NewRows, ReadId, ReadScope, WindowShape, WriteId},
     protocol::{ClientMessage, EventKind, ServerMessage, SubscriptionEvent},
 };
 use serde_json::{Value, json};
 
+use self::own::{Desk, List, Request};
 use super::{
     clock::Agenda,
     database::{Collection, Database, Right, Who},
@@ -41,6 +44,13 @@ enum Event {
     Heartbeat,
     /// An echo of a socket that the page has given up.
     Echo(u64),
+    // What the page writes itself, and who it asks for.
+    Writes(Request),
+    Written(WriteId, Result<Value, Error>),
+    Looks(Request),
+    Looked(WriteId, Result<Option<Value>, Error>),
+    Found(Result<live::Who, Error>),
+    LoggedIn(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -81,11 +91,18 @@ struct Wire {
 pub(crate) struct Watched {
     pub(crate) shape: Shape,
     pub(crate) view: View,
+    /// The same rows with the page's own writes over them.
+    list: List,
     pub(crate) held: bool,
     /// The one read that counts.
     flight: Option<ReadId>,
-    /// When it was sent.
-    sent: Millis,
+    /// When it was sent, how often Directus had acknowledged something by then, and how many of the page's writes were done.
+    sent: (Millis, u64),
+    confirmed: u64,
+    scope: ReadScope,
+    last_read: Option<ReadId>,
+    /// The link died without saying so, and may have taken a read with it.
+    distrusts: bool,
     /// The server asked for a pause until then.
     pause: Millis,
     /// Why a read may be made: each hint, each answer of the socket, each wish.
@@ -127,14 +144,16 @@ pub(crate) struct World {
     random: fastrand::Rng,
     pub(crate) directus: Directus,
     before: Database,
+    /// Whose the session is.
     pub(crate) who: Who,
+    desk: Desk,
     socket: Socket,
     wires: BTreeMap<u64, Wire>,
     pub(crate) slow: Millis,
     pub(crate) opening: Opening,
     pub(crate) reading: Reading,
-    /// When Directus last acknowledged a subscription.
-    acknowledged: Millis,
+    /// How often Directus acknowledged a subscription, or refused one.
+    acknowledged: u64,
     twice: u32,
     /// Directus took fewer frames than usual, or the link was slow, once.
     pub(crate) limited: bool,
@@ -171,6 +190,8 @@ impl World {
             engine: Engine::new(connection),
             agenda: Agenda::default(),
             random: fastrand::Rng::with_seed(seed),
+            // Of its own: what is written does not change what befalls the rest.
+            desk: Desk::new(&mut fastrand::Rng::with_seed(!seed)),
             directus: Directus::default(),
             before: Database::default(),
             who: 1,
@@ -244,7 +265,8 @@ impl World {
         let mut at_once = 0;
         loop {
             let due = self.agenda.due();
-            let deadline = self.engine.deadline().map(|at| at.max(self.now).max(self.asleep_until));
+            let deadlines = [self.engine.deadline(), self.desk.outbox.deadline()];
+            let deadline = deadlines.into_iter().flatten().min().map(|at| at.max(self.now).max(self.asleep_until));
             let ticks = deadline.is_some_and(|at| due.is_none_or(|due| at <= due));
             let Some(next) = (if ticks { deadline } else { due }).filter(|at| *at <= until) else { break };
             at_once = if next > self.now { 0 } else { at_once + 1 };
@@ -254,6 +276,7 @@ impl World {
             self.now = self.now.max(next);
             if ticks {
                 self.engine.tick(self.now);
+                self.desk.outbox.tick(self.now);
                 self.drain(Cause::Other)?;
             } else if let Some(event) = self.agenda.pop() {
                 self.happens(event)?;
@@ -301,8 +324,17 @@ impl World {
     }
 
     fn happens(&mut self, event: Event) -> Verdict {
-        let is_for_the_page =
-            matches!(event, Event::Opens(_) | Event::Delivers(..) | Event::Replies(..) | Event::Echo(_));
+        let is_for_the_page = matches!(
+            event,
+            Event::Opens(_)
+                | Event::Delivers(..)
+                | Event::Replies(..)
+                | Event::Echo(_)
+                | Event::Written(..)
+                | Event::Looked(..)
+                | Event::Found(_)
+                | Event::LoggedIn(_)
+        );
         if is_for_the_page && self.now < self.asleep_until {
             self.agenda.plan(self.asleep_until, event);
             return Ok(());
@@ -365,6 +397,12 @@ impl World {
                 Ok(())
             }
             Event::Replies(flight, result) => self.replies(&flight, result),
+            Event::Writes(request) => self.own_arrives(request),
+            Event::Written(write, answer) => self.own_written(write, answer),
+            Event::Looks(request) => self.own_looked_for(&request),
+            Event::Looked(write, found) => self.own_looked(write, found),
+            Event::Found(who) => self.own_found(who),
+            Event::LoggedIn(number) => self.logged_in(Some(number)),
             Event::Heartbeat => {
                 let (silent, alive) = self.directus.heartbeat();
                 for number in silent {
@@ -448,8 +486,10 @@ impl World {
                 if is_change {
                     self.watched.values_mut().for_each(|watched| watched.allowed += 1);
                 }
-                if serde_json::to_value(&frame).is_ok_and(|frame| frame["event"] == "init") {
-                    self.acknowledged = self.now;
+                if serde_json::to_value(&frame)
+                    .is_ok_and(|frame| frame["event"] == "init" || frame["type"] == "subscribe")
+                {
+                    self.acknowledged += 1;
                 }
                 self.engine.frame(self.now, frame);
                 self.drain(Cause::Frame)
@@ -524,16 +564,20 @@ impl World {
     pub(crate) fn mend(&mut self) {
         (self.slow, self.opening, self.reading, self.twice) = (0, Opening::Works, Reading::Works, 0);
         self.directus.refuses = false;
+        self.mend_writing();
     }
 
     // Reads.
 
     fn read(&mut self, query: QueryId, read: ReadId, scope: ReadScope) -> Verdict {
         let Some(watched) = self.watched.get_mut(&query) else { return self.is_just_gone(query) };
-        let sent = std::mem::replace(&mut watched.sent, self.now);
+        let (sent, by_then) = std::mem::replace(&mut watched.sent, (self.now, self.acknowledged));
+        (watched.confirmed, watched.scope, watched.last_read) =
+            (self.desk.outbox.confirmed(), scope.clone(), Some(read));
         if let Some(flight) = watched.flight.replace(read) {
-            // One that was lost with its link, as far as anybody knows, is given up.
-            if sent >= self.acknowledged || self.now < sent + 1_000 {
+            // One that was lost with its link, as far as anybody knows, is given up when the new one is acknowledged.
+            let may_be_lost = self.now >= sent + 1_000 || std::mem::take(&mut watched.distrusts);
+            if by_then == self.acknowledged || !may_be_lost {
                 return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
             }
             watched.allowed += 1;
@@ -600,6 +644,9 @@ impl World {
                 if cause != Cause::Good(id) {
                     watched.allowed += 1;
                 }
+                if matches!(cause, Cause::Good(_) | Cause::Refusal(_)) {
+                    self.desk.read.push((id, flight.read, watched.confirmed, watched.scope.clone()));
+                }
             }
             _ => cause = Cause::Dropped(id),
         }
@@ -665,10 +712,17 @@ impl World {
 
     fn drain(&mut self, cause: Cause) -> Verdict {
         self.steps += 1;
-        while let Some(output) = self.engine.next_output() {
+        loop {
+            self.outbox_outputs()?;
+            let Some(output) = self.engine.next_output() else { break };
             self.output(output, cause)?;
         }
-        Ok(())
+        self.own_read()
+    }
+
+    /// Does what the page wants done.
+    fn settle(&mut self) -> Verdict {
+        self.drain(Cause::Other)
     }
 
     fn output(&mut self, output: Output, cause: Cause) -> Verdict {
@@ -683,18 +737,26 @@ impl World {
                 self.agenda.plan(self.now + delay, Event::Opens(number));
             }
             Output::Close => self.give_up_socket(),
+            Output::Silent => self.watched.values_mut().for_each(|watched| watched.distrusts = true),
             Output::Send(message) => self.send(message)?,
             Output::Status(status) => {
                 self.note(|| format!("status: {status:?}"));
+                self.own_status(&status);
                 self.status = status;
             }
-            Output::IdentityInDoubt => self.forget_flights(),
+            Output::IdentityInDoubt => {
+                self.forget_flights();
+                self.own_identity(None);
+            }
             Output::Read(query, read, scope) => self.read(query, read, scope)?,
             Output::Live(id, output) => {
                 self.note(|| format!("{id:?}: {output:?}"));
                 let Some(watched) = self.watched.get_mut(&id) else { return self.is_just_gone(id) };
                 if cause == Cause::Dropped(id) {
                     return Err(format!("{id:?} takes a reply that is no longer wanted: {output:?}"));
+                }
+                if let live::Output::Rows(changes) = &output {
+                    watched.list.server(changes).map_err(|what| format!("{id:?}: {what}"))?;
                 }
                 let before = watched.view.is_empty();
                 let is_blank = !matches!(cause, Cause::Good(_) | Cause::Refusal(_) | Cause::Frame);
@@ -773,7 +835,8 @@ impl World {
     }
 
     pub(crate) fn attach_shape(&mut self, slot: u8, shape: Shape, first: First) -> Result<QueryId, String> {
-        if let Some(id) = self.slots.get(&slot).copied() {
+        let left = self.slots.get(&slot).copied();
+        if let Some(id) = left {
             self.release(id)?;
         }
         let key_field = shape.collection.key_field();
@@ -802,12 +865,21 @@ impl World {
             config,
         };
         self.note(|| format!("{id:?} is attached: {}", shape.about));
+        let new_rows = if self.next.is_multiple_of(2) { NewRows::First } else { NewRows::Last };
+        let left = left.and_then(|id| self.watched.get(&id));
+        let left = left.filter(|left| left.shape.collection == shape.collection).map(|left| &left.list);
+        let list = List::new(key_field, page.as_ref(), left, new_rows);
         let watched = Watched {
             shape,
             view,
+            list,
             held: true,
             flight: None,
-            sent: 0,
+            sent: (0, 0),
+            confirmed: 0,
+            scope: ReadScope::Window,
+            last_read: None,
+            distrusts: false,
             pause: 0,
             allowed: 2,
             reads: 0,
@@ -818,6 +890,7 @@ impl World {
         };
         self.watched.insert(id, watched);
         self.slots.insert(slot, id);
+        self.show_pending(id)?;
         self.engine.attach(self.now, id, spec, page);
         self.drain(Cause::Other)?;
         Ok(id)
@@ -892,16 +965,6 @@ impl World {
         self.drain(Cause::Other)
     }
 
-    pub(crate) fn become_somebody(&mut self, who: Who) -> Verdict {
-        self.who = who;
-        self.forget_flights();
-        for watched in self.watched.values_mut() {
-            watched.of_another = true;
-        }
-        self.engine.identity_changed(self.now);
-        self.drain(Cause::Other)
-    }
-
     pub(crate) fn wake(&mut self, wake: Wake) -> Verdict {
         // What nobody told may have been missed: it is looked for.
         let looks = matches!(wake, Wake::Online)
@@ -911,6 +974,16 @@ impl World {
             watched.untold &= !(looks && watched.view.status == LiveStatus::Live);
         }
         self.engine.wake(self.now, wake);
+        match wake {
+            Wake::Offline => {}
+            Wake::Visible { hidden } => {
+                if hidden >= Duration::from_secs(1) {
+                    self.doubt();
+                }
+                self.desk.outbox.wake(self.now);
+            }
+            Wake::Online | Wake::Asked => self.desk.outbox.wake(self.now),
+        }
         self.drain(Cause::Other)
     }
 
@@ -953,6 +1026,7 @@ impl World {
     pub(crate) fn permit(&mut self, who: Who, at: Collection, right: Right) {
         let before = self.directus.database.right(who, at);
         self.directus.database.set_right(who, at, right);
+        self.demote(who);
         if who != self.who || before == right {
             return;
         }
@@ -970,6 +1044,7 @@ impl World {
 
     pub(crate) fn expire(&mut self) {
         let was = std::mem::replace(&mut self.who, 0);
+        self.session_ended();
         if was != 0 && !matches!(self.socket, Socket::Open(_)) {
             // There is no socket that could be told.
             self.watched.values_mut().for_each(|watched| watched.untold = true);
@@ -1010,6 +1085,7 @@ impl World {
                         list(&page.items.iter().collect::<Vec<_>>()),
                     ));
                 }
+                self.list_is_right(id, &page.items).map_err(|what| format!("{name}: {what}"))?;
                 let status = if self.disconnected { LiveStatus::Polling } else { LiveStatus::Live };
                 if view.status != status || view.error.is_some() {
                     return Err(format!("{name} is right, and its status should be {status:?}: {:?}", view.error));
@@ -1022,6 +1098,7 @@ impl World {
                 if view.error.is_none() {
                     return Err(format!("{name} does not say why"));
                 }
+                self.list_is_right(id, &[]).map_err(|what| format!("{name}: {what}"))?;
             }
         }
         Ok(())
@@ -1044,8 +1121,9 @@ impl World {
     /// Everything was detached, and every linger is over.
     pub(crate) fn nothing_is_left(&self) -> Verdict {
         let counts = self.engine.counts();
-        if counts != leptos_directus::engine::Counts::default() || self.engine.deadline().is_some() {
-            return Err(format!("something is left behind: {counts:?}, deadline {:?}", self.engine.deadline()));
+        let deadlines = (self.engine.deadline(), self.desk.outbox.deadline());
+        if counts != leptos_directus::engine::Counts::default() || deadlines != (None, None) {
+            return Err(format!("something is left behind: {counts:?}, deadlines {deadlines:?}"));
         }
         Ok(())
     }

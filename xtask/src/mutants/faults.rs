@@ -52,6 +52,20 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "a read from before the announcements makes a list live",
     },
     Fault {
+        name: "lost-read-waited-for",
+        file: QUERY,
+        text: "is_distrusted || now >= flight.since + LOST_WITH_THE_LINK",
+        becomes: "is_distrusted && now < flight.since",
+        why: "a read that died with the old link holds up the list for 15 s",
+    },
+    Fault {
+        name: "read-over-a-good-link-thrown-away",
+        file: QUERY,
+        text: "is_distrusted || now >= flight.since + LOST_WITH_THE_LINK",
+        becomes: "is_distrusted || now >= flight.since",
+        why: "whenever a link comes up, a read is made twice",
+    },
+    Fault {
         name: "covered-flight-survives-the-feed",
         file: QUERY,
         text: "            flight.covered = false;\n",
@@ -138,7 +152,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "sent-during-a-login",
         file: OUTBOX,
-        text: "        if self.held {\n            return;\n        }\n",
+        text: "        if self.held > 0 {\n            return;\n        }\n",
         becomes: "",
         why: "a write goes out while a login is under way, as whoever the browser's cookie says by then",
     },

@@ -128,6 +128,38 @@ fn a_read_that_was_lost_with_the_old_link_does_not_hold_up_the_one_over_the_new(
 }
 
 #[test]
+fn a_read_that_set_out_just_before_a_link_that_died_silently_was_back_is_lost_too() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let lost = read(&mut query);
+    query.feed(NOW + SECOND, Feed::Down);
+    query.distrust();
+    // Its time is out, and the next try goes the same dead way.
+    query.reply(NOW + 15 * SECOND, lost, Err(failure()));
+    query.tick(NOW + 16 * SECOND);
+    let lost_too = read(&mut query);
+    query.feed(NOW + 16 * SECOND + 10, Feed::Up);
+    let over_the_new_link = read(&mut query);
+    assert_ne!(over_the_new_link, lost_too);
+    query.reply(NOW + 17 * SECOND, over_the_new_link, Ok(rows(&[3])));
+    assert_eq!((shown(&query), query.status()), (vec![3], LiveStatus::Live));
+}
+
+#[test]
+fn a_read_on_its_way_is_waited_for_when_no_link_has_died() {
+    for initial in [None, Some(rows(&[1, 2]))] {
+        let mut query = LiveQuery::new(LiveConfig::default(), initial, NOW);
+        query.refetch(NOW);
+        let first = read(&mut query);
+        query.feed(NOW + 10, Feed::Up);
+        assert_eq!(reads(&mut query), []);
+        query.reply(NOW + 20, first, Ok(rows(&[1])));
+        assert_eq!(shown(&query), [1]);
+        read(&mut query);
+    }
+}
+
+#[test]
 fn a_transient_error_keeps_the_rows_and_is_tried_again() {
     let mut query = hydrated();
     query.feed(NOW, Feed::Up);
@@ -157,8 +189,24 @@ fn the_server_s_own_wait_is_kept() {
         Error::answer(503, "SERVICE_UNAVAILABLE", "under pressure").with_retry_after(Some(Duration::from_secs(7)));
     query.reply(NOW, number, Err(busy));
     query.hint(NOW, &[]);
+    // Nor is it cut short by a write of this page.
+    query.touch(NOW, &[1.into()]);
     assert_eq!(reads(&mut query), []);
     assert!(query.deadline().unwrap() >= NOW + 7 * SECOND);
+}
+
+#[test]
+fn a_write_of_this_page_is_read_for_with_or_without_a_socket() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[1, 2])));
+    query.touch(NOW, &[1.into()]);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[1, 2])));
+    query.feed(NOW, Feed::Down);
+    query.touch(NOW, &[1.into()]);
+    read(&mut query);
 }
 
 #[test]
