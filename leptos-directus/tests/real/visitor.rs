@@ -6,7 +6,7 @@ use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, Snapshot, UseRealtimeCollectionOptions};
 use serde_json::Value;
 
-use super::{Admin, eventually};
+use crate::real::{Admin, eventually};
 
 /// For lists that nothing but an announcement makes read again within the time of a test.
 pub(crate) const ANNOUNCED: Duration = Duration::from_secs(300);
@@ -35,7 +35,8 @@ impl Visitor {
 /// The list is live, with these rows.
 #[track_caller]
 pub(crate) fn shows(what: &str, list: &LiveRows, rows: &[Value]) -> impl Future<Output = ()> {
-    becomes(what, list, |shown| shown.status == LiveStatus::Live && shown.error.is_none() && shown.rows == rows)
+    let rows = rows.to_vec();
+    becomes(what, list, move |shown| shown.status == LiveStatus::Live && shown.error.is_none() && shown.rows == rows)
 }
 
 /// The list shows nothing, and says that Directus refuses it.
