@@ -507,7 +507,7 @@ impl Engine {
                 group.hints[place] = Hint::Awaited;
                 None
             }
-            Notice::Failed { alive: true, .. } => Some(Vec::new()),
+            Notice::Failed { alive: true, .. } | Notice::Doubted => Some(Vec::new()),
             Notice::Changed(frame) => Some(if frame.event == SubscriptionEvent::Delete {
                 frame.keys()
             } else {

@@ -9,9 +9,12 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use codee::{Decoder, Encoder};
-use leptos_directus::protocol::{
-    AuthCredentials, ClientMessage, DirectusCodec, ErrorBody, ErrorCode, ProtocolError, Query, RestBody, ServerMessage,
-    SubscriptionEvent, SubscriptionFrame,
+use leptos_directus::{
+    connection::{ConnectionConfig, Machine, Notice, Output, SubscriptionSpec},
+    protocol::{
+        AuthCredentials, ClientMessage, DirectusCodec, ErrorBody, ErrorCode, EventKind, ProtocolError, Query, RestBody,
+        ServerMessage, SubscriptionEvent, SubscriptionFrame,
+    },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -481,6 +484,45 @@ fn a_refused_subscription_names_itself_from_version_12_on() {
     };
     assert_eq!(uid("v11-errors"), None);
     assert_eq!(uid("v12-errors"), Some("x2".to_owned()));
+}
+
+/// What the connection makes of the recorded refusals of version 11, which have no uid.
+#[test]
+fn a_refusal_of_version_11_finds_whom_it_is_for_by_the_collection_in_its_text() {
+    let refusals: Vec<ServerMessage> = transcripts()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("v11-"))
+        .flat_map(|(_, lines)| lines)
+        .filter(|line| line.direction == "recv" && !line.http && line.frame["error"]["code"] == "FORBIDDEN")
+        .map(|line| server(&line.text()).unwrap())
+        .collect();
+    assert!(refusals.len() > 10, "{}", refusals.len());
+    let (mut told, mut named) = (0, 0);
+    for refusal in refusals {
+        let ServerMessage::Error(error) = &refusal else { panic!("{refusal:?}") };
+        let Some(collection) = error.message.split('"').rev().nth(1).filter(|_| error.uid.is_none()) else { continue };
+        if error.kind != "subscribe" {
+            continue;
+        }
+        let mut machine = Machine::new(ConnectionConfig::default());
+        let mut subscribe = |collection: &str| {
+            let (event, label) = (Some(EventKind::Update), collection.to_owned());
+            machine.subscribe(0, SubscriptionSpec { collection: collection.to_owned(), event, query: None, label })
+        };
+        let (_, meant) = (subscribe("another"), subscribe(collection));
+        machine.opened(1, 1);
+        while machine.next_output().is_some() {}
+        machine.frame(2, refusal.clone());
+        let outputs: Vec<_> = std::iter::from_fn(|| machine.next_output()).collect();
+        match &outputs[..] {
+            [Output::Event(id, Notice::Failed { alive: false, .. })] if *id == meant => named += 1,
+            // `… Queried in author.`: it is about a relation of whatever was asked for.
+            [] => assert!(!error.message.ends_with("Queried in root."), "{error:?}"),
+            other => panic!("{error:?}: {other:?}"),
+        }
+        told += 1;
+    }
+    assert!(named > 5, "{named} of {told}");
 }
 
 fn arbitrary_json() -> impl Strategy<Value = Value> {

@@ -81,8 +81,8 @@ links go bad; at each pause everybody must show what REST gives, in content and 
 
   --minutes N               how long (10)
   --seed S                  the same writes and faults again; how they fall in time is the machine's
-  --directus-version V      12.4.1; 11.17.4 is tried too
-  --pressure-limiter        Directus answers 503 while it is busy
+  --directus-version V      12.4.1; with 11.17.4 what the public may read changes meanwhile, too
+  --pressure-limiter        Directus answers 503 while it is busy, and no read may come before its Retry-After
   --wasm-toolchain T        auto (default), rustup or debian
 
 The last line is JSON. A divergence ends it with seed, query, both lists and the last frames. Logs: target/soak-logs.";

@@ -1,5 +1,7 @@
 //! Any collection, any query.
 
+use std::{num::NonZeroU32, time::Duration};
+
 use leptos::prelude::*;
 use leptos_directus::{
     Query, RowKey, UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection_with_options,
@@ -29,8 +31,8 @@ const SAMPLES: [(&str, &str, &str); 4] = [
     ("Authors", "authors", r#"{"fields":["id","name","bio"],"sort":["name"]}"#),
 ];
 
-/// `/explore?collection=…&query=…`: any collection, any query, live. The address holds all there is to know, the key
-/// field too (`&key=code`), where it is not `id`.
+/// `/explore?collection=…&query=…`: any collection, any query, live. The address holds all there is to know: the key
+/// field (`&key=code`), where it is not `id`, and how often to read whatever is announced (`&revalidate=60`, in seconds).
 #[component]
 pub fn ExplorePage() -> impl IntoView {
     let address = use_query_map();
@@ -45,7 +47,8 @@ pub fn ExplorePage() -> impl IntoView {
     });
     let text = Memo::new(move |_| parameter("query").unwrap_or_else(|| "{}".to_owned()));
     let query = Memo::new(move |_| read_query(&text.get()));
-    let source = Memo::new(move |_| (collection.get(), key_field.get()));
+    let revalidate = Memo::new(move |_| parameter("revalidate").and_then(|seconds| seconds.parse().ok()));
+    let source = Memo::new(move |_| (collection.get(), key_field.get(), revalidate.get()));
     let problem = move || query.get().err().map(|problem| view! { <p class="notice notice--bad">{problem}</p> });
     view! {
         <PageMeta title="Explore" description="Any collection, any query, live: ask Directus and watch the answer change." />
@@ -93,6 +96,10 @@ pub fn ExplorePage() -> impl IntoView {
                         prop:value=given_key
                     />
                 </div>
+                {move || {
+                    let seconds: NonZeroU32 = revalidate.get()?;
+                    Some(view! { <input type="hidden" name="revalidate" value=seconds.get() /> })
+                }}
                 <button class="button button--primary" type="submit">
                     "Show"
                 </button>
@@ -109,8 +116,8 @@ pub fn ExplorePage() -> impl IntoView {
             </div>
             // Another collection is another hook; another query is not.
             {move || {
-                let (name, key_field) = source.get();
-                view! { <Rows collection=name key_field=key_field query=query /> }
+                let (name, key_field, revalidate) = source.get();
+                view! { <Rows collection=name key_field=key_field revalidate=revalidate query=query /> }
             }}
         </div>
     }
@@ -135,10 +142,18 @@ fn address_of(collection: &str, query: &str) -> String {
 }
 
 #[component]
-fn Rows(collection: String, key_field: String, query: Memo<Result<Query, String>>) -> impl IntoView {
+fn Rows(
+    collection: String,
+    key_field: String,
+    revalidate: Option<NonZeroU32>,
+    query: Memo<Result<Query, String>>,
+) -> impl IntoView {
     // While the text is no query, the table shows nothing.
     let nothing = || Query::new().limit(0);
-    let options = UseRealtimeCollectionOptions::default().key_field(key_field);
+    let mut options = UseRealtimeCollectionOptions::default().key_field(key_field);
+    if let Some(seconds) = revalidate {
+        options = options.revalidate_every(Duration::from_secs(seconds.get().into()));
+    }
     let rows = use_realtime_collection_with_options::<Value>(
         collection.clone(),
         move || query.get().unwrap_or_else(|_| nothing()),

@@ -89,6 +89,8 @@ pub enum Notice {
         /// What Directus said.
         error: Error,
     },
+    /// Something went wrong, and Directus did not say for whom (Directus 11): an event of this one may have been lost with it.
+    Doubted,
     /// The socket is gone, and with it what happens until the next acknowledgement.
     Lost,
 }
@@ -164,6 +166,14 @@ enum Telling {
     Unsent { not_before: Millis },
     /// Sent, not answered.
     Sent { since: Millis },
+}
+
+/// A refusal that did not say which subscription it is for (Directus 11).
+#[derive(Debug)]
+struct Nameless {
+    /// The collection that its text names.
+    collection: Option<String>,
+    error: Error,
 }
 
 #[derive(Debug)]
@@ -245,7 +255,7 @@ pub struct Machine {
     farewells: BTreeMap<SubscriptionId, Farewell>,
     next_id: u64,
     /// Refusals that did not say which subscription they are for (Directus 11).
-    nameless: Vec<Error>,
+    nameless: Vec<Nameless>,
     /// When the frames of the last second were sent that count for the rate.
     sent: VecDeque<Millis>,
     status: ConnectionStatus,
@@ -255,6 +265,13 @@ pub struct Machine {
 /// The number after the last `#` is ours; the text before it only has to fit.
 fn number_in(uid: &str) -> Option<SubscriptionId> {
     uid.rsplit_once('#')?.1.parse().ok().map(SubscriptionId)
+}
+
+/// The subscribed collection that a refusal is about, as far as its text says: Directus 11 names the subscription nowhere else.
+/// `… access field "name" in collection "authors" … Queried in author.` is about a relation, whosever it is.
+fn collection_named_by(message: &str) -> Option<String> {
+    let (name, rest) = message.split_once("collection \"")?.1.split_once('"')?;
+    (!rest.contains("Queried in ") || rest.contains("Queried in root")).then(|| name.to_owned())
 }
 
 fn millis(duration: Duration) -> Millis {
@@ -719,7 +736,10 @@ impl Machine {
             }
             return;
         }
-        let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) else { return };
+        let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) else {
+            self.disown(frame);
+            return;
+        };
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if frame.event == SubscriptionEvent::Unsubscribe {
             return;
@@ -739,6 +759,16 @@ impl Machine {
         self.match_nameless(now);
     }
 
+    /// One of ours that nobody holds has come into being: a refusal without a name had been taken for its own.
+    fn disown(&mut self, frame: SubscriptionFrame) {
+        if frame.event == SubscriptionEvent::Init
+            && let Some(uid) = frame.uid
+            && let Some(id) = number_in(&uid).filter(|id| id.0 <= self.next_id && !self.entries.contains_key(id))
+        {
+            self.farewells.insert(id, Farewell { uid, stage: Telling::Unsent { not_before: 0 } });
+        }
+    }
+
     fn error(&mut self, now: Millis, frame: &ErrorFrame) {
         let error = Error::answer(0, frame.code.as_str(), frame.message.clone());
         if frame.kind == "auth" {
@@ -749,6 +779,7 @@ impl Machine {
         } else if error.is_rate_limited() {
             // Which frame was dropped, nobody says: all that were not answered go again, a little later.
             let not_before = now + 2_000;
+            self.nameless.clear();
             let mut leaving = Vec::new();
             for (id, entry) in &mut self.entries {
                 match entry.stage {
@@ -769,37 +800,70 @@ impl Machine {
         } else if let Some(id) = frame.uid.as_deref().and_then(|uid| self.by_uid(uid)) {
             self.fail(now, id, error);
         } else if frame.kind == "subscribe" && frame.uid.is_none() {
-            self.nameless.push(error);
+            let collection = collection_named_by(&frame.message)
+                .filter(|name| self.entries.values().any(|entry| entry.spec.collection == *name));
+            let nameless = Nameless { collection, error };
+            if !self.unanswered(nameless.collection.as_deref()).is_empty() {
+                self.tell_live(nameless.collection.as_deref(), &Notice::Doubted);
+            }
+            self.nameless.push(nameless);
             self.match_nameless(now);
         }
     }
 
-    /// Directus 11 does not say which subscription an error is for. Each `subscribe` gets exactly one answer: once as many are
-    /// unanswered as errors came, the errors are theirs. With none unanswered, it was an event that could not be read.
+    /// Directus 11 does not say which subscription an error is for, but mostly which collection. Each `subscribe` gets exactly one
+    /// answer: once as many are unanswered as errors came, the errors are theirs. With none unanswered, it was an event that could
+    /// not be read.
     fn match_nameless(&mut self, now: Millis) {
-        let pending: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| matches!(entry.stage, Stage::Pending { .. } | Stage::Leaving { .. }))
-            .map(|(id, _)| *id)
-            .collect();
-        if self.nameless.is_empty() || self.nameless.len() < pending.len() {
-            return;
-        }
-        let errors = std::mem::take(&mut self.nameless);
-        if pending.is_empty() {
-            if let Some(error) = errors.last() {
-                let is_live = |(_, entry): &(&SubscriptionId, &Entry)| entry.stage == Stage::Live;
-                let live: Vec<_> = self.entries.iter().filter(is_live).map(|(id, _)| *id).collect();
-                for id in live {
-                    let event = Notice::Failed { alive: true, error: error.clone() };
-                    self.outputs.push_back(Output::Event(id, event));
-                }
+        let mut scopes: Vec<Option<String>> =
+            self.nameless.iter().map(|nameless| nameless.collection.clone()).collect();
+        // Those without a collection last: they are for whoever is left.
+        scopes.sort_by_key(Option::is_none);
+        scopes.dedup();
+        for scope in scopes {
+            let scope = scope.as_deref();
+            let unanswered = self.unanswered(scope);
+            let is_in = |nameless: &Nameless| scope.is_none() || nameless.collection.as_deref() == scope;
+            if self.nameless.iter().filter(|nameless| is_in(nameless)).count() < unanswered.len() {
+                continue;
             }
-            return;
+            let (mut errors, others) = std::mem::take(&mut self.nameless).into_iter().partition::<Vec<_>, _>(is_in);
+            self.nameless = others;
+            for id in unanswered {
+                let collection = self.entries.get(&id).map(|entry| entry.spec.collection.as_str());
+                let place = errors.iter().position(|nameless| nameless.collection.as_deref() == collection);
+                let place = place.or_else(|| errors.iter().position(|nameless| nameless.collection.is_none()));
+                self.fail_perhaps(now, id, errors.remove(place.unwrap_or(0)).error);
+            }
+            if let Some(Nameless { error, .. }) = errors.pop() {
+                self.tell_live(scope, &Notice::Failed { alive: true, error });
+            }
         }
-        for (id, error) in pending.into_iter().zip(errors) {
-            self.fail(now, id, error);
+    }
+
+    /// Those of a collection, or of all, that are still to be answered.
+    fn unanswered(&self, collection: Option<&str>) -> Vec<SubscriptionId> {
+        let is_unanswered = |entry: &Entry| matches!(entry.stage, Stage::Pending { .. } | Stage::Leaving { .. });
+        self.ids(collection, is_unanswered)
+    }
+
+    fn ids(&self, collection: Option<&str>, is_meant: impl Fn(&Entry) -> bool) -> Vec<SubscriptionId> {
+        let is_in = |entry: &Entry| collection.is_none_or(|collection| entry.spec.collection == collection);
+        self.entries.iter().filter(|(_, entry)| is_in(entry) && is_meant(entry)).map(|(id, _)| *id).collect()
+    }
+
+    fn tell_live(&mut self, collection: Option<&str>, notice: &Notice) {
+        for id in self.ids(collection, |entry| entry.stage == Stage::Live) {
+            self.outputs.push_back(Output::Event(id, notice.clone()));
+        }
+    }
+
+    /// It was refused, as far as can be told: should its acknowledgement come after all, that counts.
+    fn fail_perhaps(&mut self, now: Millis, id: SubscriptionId, error: Error) {
+        match self.entries.get(&id).map(|entry| &entry.stage) {
+            // A goodbye to what never was does no harm.
+            Some(Stage::Leaving { .. }) => self.bid_farewell(id, 0),
+            _ => self.fail(now, id, error),
         }
     }
 

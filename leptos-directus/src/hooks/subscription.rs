@@ -279,8 +279,8 @@ impl<T: DeserializeOwned> Subscription<T> {
                 });
             }
             Notice::Failed { error, .. } => self.ready.push_back(Message::Error { uid, error }),
-            // Said by `Resync`, once the socket is back.
-            Notice::Lost => {}
+            // Said by `Resync`, once the socket is back; and whose error it was may come to light.
+            Notice::Lost | Notice::Doubted => {}
         }
     }
 }

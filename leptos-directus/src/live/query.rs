@@ -53,7 +53,7 @@ pub struct LiveConfig {
     pub poll_every: Duration,
     /// Without rows from the server, and without a socket by then, read all the same: 1 s.
     pub first_read_after: Duration,
-    /// How soon a refused read is asked for again, should nothing hint at it before: 30 s.
+    /// How soon a refused read is asked for again, should nothing hint at it before: 30 s, or `revalidate_every` if that is less.
     pub refused_retry: Duration,
     /// Seed of the jitter after failed reads.
     pub seed: u64,
@@ -77,6 +77,11 @@ impl Default for LiveConfig {
 }
 
 impl LiveConfig {
+    /// How soon what was refused is asked for again.
+    fn asks_again(&self) -> Duration {
+        self.revalidates().map_or(self.refused_retry, |every| every.min(self.refused_retry))
+    }
+
     /// How often to read again, whatever is announced.
     fn revalidates(&self) -> Option<Duration> {
         let default = if self.window.moves_with_time() { TIMED_EVERY } else { EVERY };
@@ -453,11 +458,13 @@ impl LiveQuery {
         self.settle(now);
     }
 
-    /// Somebody wants to be sure, with or without a socket.
+    /// Somebody wants to be sure, with or without a socket. A wait that the server asked for is kept.
     pub fn refetch(&mut self, now: Millis) {
         self.doubt = Doubt::All;
         self.asked = true;
-        self.retry_at = None;
+        if self.error.as_ref().is_none_or(|error| error.retry_after().is_none()) {
+            self.retry_at = None;
+        }
         self.settle(now);
     }
 
@@ -550,7 +557,7 @@ impl LiveQuery {
             self.loaded = true;
             self.show(Page { items: Vec::new(), meta: None });
             self.sight = None;
-            self.config.refused_retry
+            self.config.asks_again()
         } else if error.is_transient() {
             self.backoff.next_delay().max(error.retry_after().unwrap_or_default())
         } else {

@@ -89,6 +89,8 @@ impl KeyReply<'_> {
                     moves.left += 1;
                     changes.removed.push(key.clone());
                 }
+                // A field that the visitor lost, or got back, is another one in all rows.
+                (_, Some(row)) if !self.has_its_fields(&row) => return None,
                 (Some(before), Some(row)) => {
                     if **before == row {
                         // A moment may have changed that does not show.
@@ -121,6 +123,13 @@ impl KeyReply<'_> {
         self.allow(&moves)?;
         changes.splices = self.splices(moves)?;
         Some(changes)
+    }
+
+    /// Whether a row has the fields that those of the window have.
+    fn has_its_fields(&self, row: &Value) -> bool {
+        let known = self.window.rows().next().and_then(|(_, known)| known.as_object());
+        let (Some(known), Some(row)) = (known, row.as_object()) else { return true };
+        row.len() == known.len() && row.keys().all(|name| known.contains_key(name))
     }
 
     /// The rows by their keys, if these are rows that were asked for, each once, and all there are.

@@ -778,6 +778,7 @@ impl World {
                 match notice {
                     Notice::Acknowledged(_) | Notice::Lost => stream.refused = false,
                     Notice::Failed { alive, .. } => stream.refused |= !alive,
+                    Notice::Doubted => {}
                     Notice::Changed(frame) => {
                         let key_field = stream.collection.key_field();
                         let is_delete = frame.event == SubscriptionEvent::Delete;

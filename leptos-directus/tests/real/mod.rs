@@ -98,14 +98,33 @@ impl Admin {
         all.extend(fields);
         self.ok("POST", "/collections", Some(json!({ "collection": name, "schema": {}, "meta": {}, "fields": all })))
             .await;
+        self.public_reads(&name, Some(json!({}))).await;
+        name
+    }
+
+    /// The public role may read this of the collection: all for an empty rule, else as `permissions` (a filter) and `fields`
+    /// say; nothing without a rule.
+    pub(crate) async fn public_reads(&self, collection: &str, rule: Option<Value>) {
+        let filter = format!("filter[collection][_eq]={collection}&filter[action][_eq]=read&fields=id");
+        let there = self.ok("GET", &format!("/permissions?{filter}"), None).await;
+        let id = there[0]["id"].as_i64();
+        let Some(rule) = rule else {
+            if let Some(id) = id {
+                self.ok("DELETE", &format!("/permissions/{id}"), None).await;
+            }
+            return;
+        };
         let policies = self.ok("GET", "/policies?limit=-1", None).await;
         let public = policies.as_array().unwrap().iter().find(|policy| policy["name"] == "$t:public_label");
-        let permission = json!({
+        let mut permission = json!({
             "policy": public.expect("there is a public policy")["id"],
-            "collection": name, "action": "read", "fields": ["*"], "permissions": {}, "validation": {},
+            "collection": collection, "action": "read", "fields": ["*"], "permissions": {}, "validation": {},
         });
-        self.ok("POST", "/permissions", Some(permission)).await;
-        name
+        permission.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
+        match id {
+            Some(id) => self.ok("PATCH", &format!("/permissions/{id}"), Some(permission)).await,
+            None => self.ok("POST", "/permissions", Some(permission)).await,
+        };
     }
 
     /// The public role may do this with the collection, and nothing else.

@@ -18,6 +18,11 @@ use std::{
 pub(crate) const NEWEST: &str = "12.4.1";
 /// The one before, which is tried too.
 pub(crate) const OLDER: &str = "11.17.4";
+/// Whether permissions may have filters and lists of fields there: from 12 on that takes a licence key.
+pub(crate) fn has_rules(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 12)
+}
+
 const NODE: &str = "22.23.3";
 /// A thousand packages, two of which are compiled.
 const LIMIT: Duration = Duration::from_secs(40 * 60);

@@ -3,7 +3,8 @@
 mod install;
 mod schema;
 
-pub(crate) use install::{Installation, NEWEST, OLDER, npm};
+pub(crate) use install::{Installation, NEWEST, OLDER, has_rules, npm};
+pub(crate) use schema::PUBLIC_POLICY;
 
 use crate::{
     failure::{Context, Failure, LOG_LINES, Result, last_lines},

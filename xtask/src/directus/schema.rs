@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// Directus's own policy for visitors without a login; its id is part of Directus's migrations.
-const PUBLIC_POLICY: &str = "abf8a154-5b1c-4a46-ac9c-7300570f4f17";
+pub(crate) const PUBLIC_POLICY: &str = "abf8a154-5b1c-4a46-ac9c-7300570f4f17";
 /// Part of the fingerprint: a change in how the files are applied must not find an old template.
 const FORMAT: &str = "1";
 

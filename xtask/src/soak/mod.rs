@@ -4,12 +4,13 @@
 mod observers;
 mod random;
 mod record;
+mod rules;
 mod shapes;
 mod websocket;
 mod writers;
 
 use crate::{
-    directus::{Directus, Installation, Mode},
+    directus::{Directus, Installation, Mode, has_rules},
     failure::{Context, Failure, Result},
     http::free_port,
     process::{Output, Process, pause},
@@ -23,6 +24,7 @@ use nix::sys::signal::Signal;
 use observers::{Browser, Observer, Place, Shown, is_deaf, link};
 use random::Random;
 use record::Record;
+use rules::Rules;
 use serde_json::{Value, json};
 use shapes::{Shape, mirrored, on_pages};
 use std::{
@@ -165,8 +167,13 @@ impl<'a> Stage<'a> {
         }
         // The log goes with the folder; without one nothing can be kept.
         let _ = fs::copy(world.directus.log(), self.logs.join("soak-directus.log"));
-        println!("{}", tally.line(course, self.installation.version(), began.elapsed(), &world));
-        Ok(divergence.is_none())
+        let line = tally.line(course, self.installation.version(), began.elapsed(), &world);
+        println!("{line}");
+        let shows_nothing = course.pressure_limiter && line["reads_put_off"] == 0;
+        if shows_nothing {
+            eprintln!("error: Directus was never busy enough to put off a read: nothing was shown");
+        }
+        Ok(divergence.is_none() && !shows_nothing)
     }
 }
 
@@ -182,13 +189,16 @@ struct Tally {
     slowest_in_all: Duration,
     directus_restarts: u64,
     server_restarts: u64,
+    rule_changes: u64,
 }
 
 impl Tally {
     fn line(&self, course: &Course, version: &str, time: Duration, world: &World<'_>) -> Value {
         let traffic = world.observers.iter().map(|observer| observer.record.traffic());
-        let (mut reads, mut events, mut reconnects) = (0, 0, 0);
+        let (mut reads, mut events, mut reconnects, mut busy, mut early) = (0, 0, 0, 0, 0);
         for traffic in traffic {
+            busy += traffic.busy;
+            early += traffic.early;
             reads += traffic.reads;
             events += traffic.events;
             reconnects += traffic.sockets.saturating_sub(1);
@@ -206,6 +216,7 @@ impl Tally {
             "faults": self.faults,
             "directus_restarts": self.directus_restarts,
             "server_restarts": self.server_restarts,
+            "rule_changes": self.rule_changes,
             "mirrors": world.observers.len() - pages,
             "pages": pages,
             "checks": self.checks,
@@ -214,6 +225,8 @@ impl Tally {
             "worst_ms_after_write_or_heal": self.slowest_in_all.as_millis() as u64,
             "reconnects": reconnects,
             "reads": reads,
+            "reads_put_off": busy,
+            "reads_too_early": early,
             "events": events,
             "reads_per_event": if events == 0 { 0.0 } else { (reads as f64 / events as f64 * 1000.0).round() / 1000.0 },
         })
@@ -270,6 +283,8 @@ struct World<'a> {
     behind: Relay,
     behind_record: Record,
     directus: Directus,
+    /// Where Directus allows it, what the public may read changes.
+    rules: Option<Rules>,
     /// Since the last pause that was right.
     deeds: Vec<String>,
 }
@@ -288,8 +303,11 @@ impl<'a> World<'a> {
         let database = Database::new(directus.port(), directus.admin_token());
         let mut random = Random::new(course.seed);
         // Enough rows for every shape, before anybody watches.
-        database.learn()?;
+        patiently(|| database.learn())?;
         Writer::new(Manner::Batches, database.clone(), random.fork()).fill()?;
+        let rules =
+            has_rules(stage.installation.version()).then(|| Rules::new(database.client().clone(), random.fork()));
+        let as_public = |shape: Shape| if rules.is_some() { shape.under_rules(rules::SECONDS) } else { shape };
 
         let (behind, behind_record) = link(&directus.url())?;
         let server_port = free_port()?;
@@ -304,6 +322,7 @@ impl<'a> World<'a> {
             behind,
             behind_record,
             directus,
+            rules: None,
             deeds: Vec::new(),
         };
         world.start_server()?;
@@ -317,7 +336,7 @@ impl<'a> World<'a> {
                 } else {
                     (Place::Server, server.clone())
                 };
-                let shape = shape.clone();
+                let shape = if is_direct { shape.clone() } else { as_public(shape.clone()) };
                 let mirror = Observer::mirror(&stage.mirror, &place, &url, shape, &stage.logs, name)?;
                 world.observers.push(mirror);
                 Ok(())
@@ -329,8 +348,9 @@ impl<'a> World<'a> {
         }
         let browser = Rc::new(Browser::start(&stage.end2end, &stage.chrome, &stage.logs.join("pages.log"))?);
         for (number, shape) in on_pages().into_iter().enumerate() {
-            world.observers.push(Observer::page(&browser, number, &server, shape)?);
+            world.observers.push(Observer::page(&browser, number, &server, as_public(shape))?);
         }
+        world.rules = rules;
         eprintln!("      {} observers", world.observers.len());
         Ok(world)
     }
@@ -353,7 +373,7 @@ impl<'a> World<'a> {
     fn round(&mut self, tally: &mut Tally) -> Result<Option<Divergence>> {
         tally.rounds += 1;
         self.deeds = vec![format!("round {}", tally.rounds)];
-        self.database.learn()?;
+        patiently(|| self.database.learn())?;
         let stop = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = [Manner::Rest, Manner::WebSocket, Manner::Batches, Manner::Batches]
             .into_iter()
@@ -376,6 +396,7 @@ impl<'a> World<'a> {
         // A quarter of the rounds has no faults: then the bound is that of a connection that was never lost.
         let faults = if self.random.once_in(4) { 0 } else { self.random.between(1, 4) };
         self.some_time(500, 2_500)?;
+        self.change_rules(tally)?;
         for _ in 0..faults {
             tally.faults += 1;
             match self.random.index(12) {
@@ -427,6 +448,18 @@ impl<'a> World<'a> {
                 }
             }
             self.some_time(100, 1_500)?;
+            self.change_rules(tally)?;
+        }
+        Ok(())
+    }
+
+    /// Now and then the public may read something else, where Directus has such rules.
+    fn change_rules(&mut self, tally: &mut Tally) -> Result<()> {
+        if let Some(rules) = self.rules.as_mut().filter(|_| self.random.once_in(2)) {
+            tally.rule_changes += 1;
+            let deed = rules.change()?;
+            self.deed(deed);
+            self.some_time(100, 2_000)?;
         }
         Ok(())
     }
@@ -466,7 +499,7 @@ impl<'a> World<'a> {
         let quiet = Instant::now();
         let mut waiting: Vec<usize> = (0..self.observers.len()).collect();
         let mut last = (Duration::ZERO, String::new());
-        let mut truths: Vec<Option<Vec<Value>>> = vec![None; self.observers.len()];
+        let mut truths: Vec<Option<Truth>> = vec![None; self.observers.len()];
         // Since when each could know better: not while its socket, or our server's for it, is silent and nobody has noticed.
         let mut able = vec![quiet; self.observers.len()];
         while !waiting.is_empty() {
@@ -475,15 +508,14 @@ impl<'a> World<'a> {
             for number in waiting {
                 let Self { observers, database, .. } = self;
                 let (observer, truth) = (&mut observers[number], &mut truths[number]);
-                // Time alone changes what this one is to show.
-                if observer.shape.revalidate.is_some() {
+                if observer.shape.moves_with_time() {
                     *truth = None;
                 }
-                let rows = match truth {
-                    Some(rows) => rows,
-                    None => truth.insert(truth_of(database, &observer.shape)?),
+                let truth = match truth {
+                    Some(truth) => truth,
+                    None => truth.insert(truth_of(database, observer)?),
                 };
-                let expected = observer.as_shown(rows);
+                let expected = observer.as_shown(&truth.rows);
                 let shown = match observer.shown() {
                     Ok(shown) => shown,
                     Err(failure) if failure.is_interrupted() => return Err(failure),
@@ -493,7 +525,12 @@ impl<'a> World<'a> {
                     able[number] = Instant::now();
                 }
                 let own = observer.record.traffic().last_socket.map_or(able[number], |opened| opened.max(able[number]));
-                if shown.rows == expected && observer.is_live(&shown) {
+                if observer.record.traffic().early > 0 {
+                    let what = "it read before the time was over that Directus had asked for".to_owned();
+                    return Ok(Some(diverged(observer, what, expected, Some(shown))));
+                }
+                let says_so = if truth.is_refused { observer.is_refused(&shown) } else { observer.is_live(&shown) };
+                if shown.rows == expected && says_so {
                     tally.checks += 1;
                     // Where time alone changes the rows, they change after the last write too: that is no delay.
                     if observer.shape.revalidate.is_none() {
@@ -525,10 +562,10 @@ impl<'a> World<'a> {
         for number in 0..self.observers.len() {
             let Self { observers, database, .. } = self;
             let observer = &mut observers[number];
-            if observer.shape.revalidate.is_some() {
+            if observer.shape.moves_with_time() {
                 continue;
             }
-            let expected = observer.as_shown(&truth_of(database, &observer.shape)?);
+            let expected = observer.as_shown(&truth_of(database, observer)?.rows);
             let shown = observer.shown()?;
             if shown.rows != expected {
                 let what = "it was right, and became wrong though nobody wrote".to_owned();
@@ -559,14 +596,33 @@ fn diverged(observer: &Observer, what: String, expected: Value, shown: Option<Sh
     Divergence { name, shape, what, expected, shown, frames: observer.record.last() }
 }
 
-/// What REST gives. A Directus that is busy says so, and is asked again.
-fn truth_of(database: &Database, shape: &Shape) -> Result<Vec<Value>> {
+/// What REST gives whoever the observer is.
+#[derive(Debug, Clone)]
+struct Truth {
+    rows: Vec<Value>,
+    is_refused: bool,
+}
+
+fn truth_of(database: &Database, observer: &Observer) -> Result<Truth> {
+    let (collection, query) = (observer.shape.collection, observer.shape.as_rest());
+    patiently(|| {
+        let rows = if observer.through_server {
+            database.read_as_anybody(collection, &query)?
+        } else {
+            Some(database.read(collection, &query)?)
+        };
+        Ok(Truth { is_refused: rows.is_none(), rows: rows.unwrap_or_default() })
+    })
+}
+
+/// A Directus that is busy says so, and is asked again.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        match database.read(shape.collection, &shape.as_rest()) {
+        match ask() {
             Err(failure) if Instant::now() > end => return Err(failure),
             Err(_) => pause(LOOK)?,
-            Ok(rows) => return Ok(rows),
+            answer => return answer,
         }
     }
 }

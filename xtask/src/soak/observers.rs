@@ -65,7 +65,7 @@ pub(super) enum Place<'a> {
 }
 
 impl Observer {
-    /// A mirror of `shape` behind a relay to `server`.
+    /// A mirror of `shape` behind a relay to `server`; through our server it is nobody, else the administrator.
     pub(super) fn mirror(
         program: &Path,
         place: &Place<'_>,
@@ -103,9 +103,13 @@ impl Observer {
     /// A page at `/explore` behind a relay to `server`.
     pub(super) fn page(browser: &Rc<Browser>, number: usize, server: &str, shape: Shape) -> Result<Self> {
         let (relay, record) = link(server)?;
+        let mut parameters =
+            json!({ "collection": shape.collection, "query": shape.query.to_string(), "key": shape.key });
+        if let Some(seconds) = shape.revalidate {
+            parameters["revalidate"] = json!(seconds.to_string());
+        }
         browser.ask(&json!({
-            "page": number, "does": "open", "url": format!("{}/explore", relay.url()),
-            "parameters": { "collection": shape.collection, "query": shape.query.to_string(), "key": shape.key },
+            "page": number, "does": "open", "url": format!("{}/explore", relay.url()), "parameters": parameters,
         }))?;
         let (name, eyes) = (format!("page {number}"), Eyes::Page(Rc::clone(browser), number));
         Ok(Self { name, shape, relay, record, through_server: true, eyes })
@@ -143,6 +147,14 @@ impl Observer {
     /// Whether it says that its rows are kept right.
     pub(super) fn is_live(&self, shown: &Shown) -> bool {
         shown.status == if matches!(self.eyes, Eyes::Mirror(_)) { "live" } else { "connected" }
+    }
+
+    /// Whether it says that Directus refuses it these rows.
+    pub(super) fn is_refused(&self, shown: &Shown) -> bool {
+        match self.eyes {
+            Eyes::Mirror(_) => shown.status == "refused",
+            Eyes::Page(..) => !shown.error.is_null(),
+        }
     }
 
     /// Whether nothing comes over its socket, and nobody has told it so.

@@ -6,13 +6,15 @@ use serde_json::Value;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// So many frames are shown with a divergence.
 const LAST_FRAMES: usize = 30;
 /// A frame is shown up to here.
 const SHOWN: usize = 400;
+/// An observer gives up a read by then.
+const LONGEST_READ: Duration = Duration::from_secs(20);
 /// No request line of ours is longer.
 const LONGEST_LINE: usize = 16 * 1024;
 
@@ -27,6 +29,10 @@ pub(super) struct Traffic {
     pub(super) sockets: u64,
     /// When the last of them did.
     pub(super) last_socket: Option<Instant>,
+    /// Reads that were answered by 503 with a time to come back.
+    pub(super) busy: u64,
+    /// Reads that came before that time was over.
+    pub(super) early: u64,
 }
 
 /// Reads along.
@@ -39,6 +45,10 @@ struct Inner {
     last: VecDeque<String>,
     down: HashMap<u64, Frames>,
     up: HashMap<u64, Vec<u8>>,
+    /// Reads of rows that are not answered, by their connections.
+    unanswered: HashMap<u64, Instant>,
+    /// Before that, nothing is to be read.
+    closed_until: Option<Instant>,
 }
 
 impl Record {
@@ -77,7 +87,13 @@ impl Inner {
             if *byte == b'\n' {
                 let is_read = line.starts_with(b"GET /") || line.starts_with(b"SEARCH /");
                 if is_read && line.windows(7).any(|seven| seven == b"/items/") {
+                    let now = Instant::now();
                     self.traffic.reads += 1;
+                    self.unanswered.insert(number, now);
+                    // The observer's clock counts whole milliseconds.
+                    if self.closed_until.is_some_and(|until| now + Duration::from_millis(5) < until) {
+                        self.traffic.early += 1;
+                    }
                 }
                 line.clear();
             } else if line.len() < LONGEST_LINE {
@@ -86,7 +102,25 @@ impl Inner {
         }
     }
 
+    /// Whether a read of rows was told to come back later, as far as that can be told: not where its answer comes in pieces, nor
+    /// where another one is on its way, which may be the one that is waited for.
+    fn hear_of_pressure(&mut self, number: u64, bytes: &[u8]) {
+        if !bytes.starts_with(b"HTTP/1.1 ") {
+            return;
+        }
+        let Some(asked) = self.unanswered.remove(&number) else { return };
+        self.unanswered.retain(|_, asked| asked.elapsed() < LONGEST_READ);
+        if let Some(wait) = wait_asked_for(bytes)
+            && self.unanswered.is_empty()
+            && asked.elapsed() < Duration::from_secs(1)
+        {
+            self.traffic.busy += 1;
+            self.closed_until = Some(Instant::now() + wait);
+        }
+    }
+
     fn answered(&mut self, number: u64, bytes: &[u8]) {
+        self.hear_of_pressure(number, bytes);
         let frames = self.down.entry(number).or_default();
         let was_open = frames.is_open();
         let texts = frames.push(bytes);
@@ -119,9 +153,55 @@ impl Inner {
     }
 }
 
+/// The `Retry-After` of a whole answer that says 503: one that breaks off is no answer.
+fn wait_asked_for(answer: &[u8]) -> Option<Duration> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    head.split(' ').nth(1).filter(|status| *status == "503")?;
+    let number = |wanted: &str| {
+        head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
+            if name.eq_ignore_ascii_case(wanted) { value.trim().parse::<u64>().ok() } else { None }
+        })
+    };
+    let is_whole = number("content-length").map_or(body.ends_with("0\r\n\r\n"), |length| body.len() as u64 >= length);
+    number("retry-after").filter(|_| is_whole).map(Duration::from_secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_read_before_the_time_that_directus_asked_for_is_early() {
+        let read = b"GET /items/posts HTTP/1.1\r\n\r\n";
+        let busy = |seconds: u64| {
+            format!("HTTP/1.1 503 Service Unavailable\r\nretry-after: {seconds}\r\nContent-Length: 2\r\n\r\n{{}}")
+        };
+        let record = Record::default();
+        let tap = record.tap();
+        let expect = |busy: u64, early: u64| {
+            let traffic = record.traffic();
+            assert_eq!((traffic.busy, traffic.early), (busy, early));
+        };
+        tap(1, Way::Up, read);
+        tap(1, Way::Down, busy(0).as_bytes());
+        tap(1, Way::Up, read);
+        expect(1, 0);
+        tap(1, Way::Down, busy(60).as_bytes());
+        tap(1, Way::Up, b"GET /users/me HTTP/1.1\r\n\r\n");
+        expect(2, 0);
+        tap(1, Way::Up, read);
+        expect(2, 1);
+        // One that breaks off was no answer.
+        tap(1, Way::Down, &busy(90).as_bytes()[..70]);
+        expect(2, 1);
+        tap(1, Way::Up, read);
+        expect(2, 2);
+        // Two are on their way: which of them is still waited for, nobody sees from here.
+        tap(2, Way::Up, read);
+        tap(1, Way::Down, busy(60).as_bytes());
+        expect(2, 3);
+    }
 
     #[test]
     fn reads_sockets_and_events_are_counted_however_they_are_cut_up() {
@@ -139,7 +219,7 @@ mod tests {
             let tap = record.tap();
             down.chunks(size).for_each(|bytes| tap(1, Way::Down, bytes));
             up.as_bytes().chunks(size).for_each(|bytes| tap(2, Way::Up, bytes));
-            let Traffic { reads, events, sockets, last_socket } = record.traffic();
+            let Traffic { reads, events, sockets, last_socket, .. } = record.traffic();
             assert_eq!((reads, events, sockets, last_socket.is_some()), (2, 2, 1, true), "in pieces of {size}");
             assert_eq!(record.sockets(), [1]);
             assert_eq!(record.last(), ["(socket 1 opened)", init, event, event]);

@@ -11,13 +11,25 @@ pub(super) struct Shape {
     pub(super) query: Value,
     /// Other collections whose changes show in it.
     pub(super) watch: &'static [&'static str],
-    /// In seconds, where time alone changes the rows.
+    /// In seconds, where rows change without a word: with time, or with what the public may read.
     pub(super) revalidate: Option<u64>,
     /// Whether there are always rows, whatever is written: one that shows none has blanked.
     pub(super) never_empty: bool,
 }
 
 impl Shape {
+    /// Whether time alone changes the rows.
+    pub(super) fn moves_with_time(&self) -> bool {
+        self.query.to_string().contains("$NOW")
+    }
+
+    /// As somebody watches it whose rights change.
+    pub(super) fn under_rules(mut self, seconds: u64) -> Self {
+        self.revalidate.get_or_insert(seconds);
+        self.never_empty = false;
+        self
+    }
+
     /// The two fixed readings of a query: no limit means all rows, and equal rows are ordered by their key.
     pub(super) fn as_rest(&self) -> Value {
         let mut query = self.query.clone();
@@ -140,6 +152,19 @@ mod tests {
         let [one, other] = on_pages();
         assert_ne!(one.name, other.name);
         assert_eq!(other.key, "code");
+    }
+
+    #[test]
+    fn one_shape_moves_with_time_and_under_rules_all_are_read_again() {
+        let moving: Vec<_> = mirrored().into_iter().filter(Shape::moves_with_time).collect();
+        assert_eq!(moving.len(), 1);
+        assert_eq!(moving[0].clone().under_rules(9).revalidate, moving[0].revalidate);
+        assert!(
+            mirrored()
+                .into_iter()
+                .map(|shape| shape.under_rules(9))
+                .all(|shape| shape.revalidate.is_some() && !shape.never_empty)
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Who writes: over REST, over a WebSocket, and in raw batches, all at once and without regard for each other.
 
-use super::{random::Random, websocket::WebSocket};
+use super::{patiently, random::Random, websocket::WebSocket};
 use crate::{
-    failure::{Failure, Result},
+    failure::{Context, Failure, Result},
     http::Client,
     process::pause,
 };
@@ -37,6 +37,8 @@ pub(super) struct Database {
     port: u16,
     token: String,
     client: Client,
+    /// Without a login.
+    anybody: Client,
     keys: Arc<Mutex<BTreeMap<&'static str, Vec<Value>>>>,
 }
 
@@ -62,16 +64,34 @@ impl std::ops::AddAssign for Written {
 impl Database {
     pub(super) fn new(port: u16, token: &str) -> Self {
         let client = Client::new(port, Some(token));
-        Self { port, token: token.to_owned(), client, keys: Arc::default() }
+        Self { port, token: token.to_owned(), client, anybody: Client::new(port, None), keys: Arc::default() }
     }
 
-    /// What REST gives, as a list: a singleton is one row.
+    /// As the administrator.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What REST gives the administrator, as a list: a singleton is one row.
     pub(super) fn read(&self, collection: &str, query: &Value) -> Result<Vec<Value>> {
         let data = self.client.data("SEARCH", &format!("/items/{collection}"), Some(&json!({ "query": query })))?;
-        Ok(match data {
-            Value::Array(rows) => rows,
-            row => vec![row],
-        })
+        Ok(as_list(data))
+    }
+
+    /// What REST gives whoever has no login; nothing if it refuses.
+    pub(super) fn read_as_anybody(&self, collection: &str, query: &Value) -> Result<Option<Vec<Value>>> {
+        let path = format!("/items/{collection}");
+        let body = json!({ "query": query });
+        let reply = self.anybody.send("SEARCH", &path, Some(&body)).context(|| format!("SEARCH {path} failed"))?;
+        match reply.status {
+            200 => {
+                let mut value: Value =
+                    serde_json::from_slice(&reply.body).context(|| "Directus's answer".to_owned())?;
+                Ok(Some(as_list(value["data"].take())))
+            }
+            403 => Ok(None),
+            status => Err(Failure::new(format!("Directus answered SEARCH {path} with {status}"))),
+        }
     }
 
     /// Learns the keys anew: writes whose answer was lost may have made some.
@@ -114,6 +134,13 @@ impl Database {
     }
 }
 
+fn as_list(data: Value) -> Vec<Value> {
+    match data {
+        Value::Array(rows) => rows,
+        row => vec![row],
+    }
+}
+
 /// Writes until it is told to stop.
 pub(super) struct Writer {
     manner: Manner,
@@ -132,7 +159,7 @@ impl Writer {
     pub(super) fn fill(mut self) -> Result<()> {
         for (collection, many) in [("posts", FEW * 2), ("comments", 20)] {
             let rows: Vec<Value> = (0..many).map(|_| self.row(collection)).collect();
-            self.database.client.data("POST", &format!("/items/{collection}"), Some(&json!(rows)))?;
+            patiently(|| self.database.client.data("POST", &format!("/items/{collection}"), Some(&json!(rows))))?;
         }
         Ok(())
     }

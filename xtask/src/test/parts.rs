@@ -2,7 +2,7 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Installation, Mode, OLDER},
+    directus::{Directus, Installation, Mode, OLDER, has_rules},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
@@ -57,10 +57,23 @@ pub(super) const PARTS: &[Part] = &[
         run: soak,
     },
     Part {
-        name: "soak-long",
-        about: "the same for half an hour, ten minutes of it with Directus 11.17.4 and ten with the pressure limiter",
+        name: "directus-11",
+        about: "tests/real_*.rs against Directus 11.17.4, whose permissions may have filters and lists of fields",
         long: true,
-        run: soak_long,
+        run: directus_11,
+    },
+    Part { name: "soak-long", about: "the soak for ten minutes", long: true, run: soak_long },
+    Part {
+        name: "soak-pressure",
+        about: "the soak for three minutes with Directus's pressure limiter, whose Retry-After every read must keep",
+        long: true,
+        run: soak_pressure,
+    },
+    Part {
+        name: "soak-11",
+        about: "the soak for twenty minutes with Directus 11.17.4, whose permissions change meanwhile",
+        long: true,
+        run: soak_11,
     },
     Part {
         name: "mutants",
@@ -71,29 +84,29 @@ pub(super) const PARTS: &[Part] = &[
 ];
 
 fn soak(run: &mut Run<'_>) -> Result<Counts> {
-    let version = run.options.directus_version.clone();
-    soaks(run, &[(&version, 150, false)])
+    soak_for(run, None, 150, false)
 }
 
 fn soak_long(run: &mut Run<'_>) -> Result<Counts> {
-    let version = run.options.directus_version.clone();
-    soaks(run, &[(&version, 600, false), (&version, 600, true), (OLDER, 600, false)])
+    soak_for(run, None, 600, false)
 }
 
-/// One after the other: a version, so many seconds, with the pressure limiter or without.
-fn soaks(run: &mut Run<'_>, all: &[(&str, u64, bool)]) -> Result<Counts> {
-    let (toolchain, chrome) = (run.wasm()?, run.browser()?);
-    let mut counts = Counts::default();
-    for (version, seconds, pressure_limiter) in all {
-        let step = run.step();
-        let installation = Installation::get(version, &step)?;
-        let stage = Stage::build(run.workspace, installation, toolchain.clone(), &chrome, &run.logs, &step)?;
-        let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
-        let time = Duration::from_secs(*seconds);
-        let is_right = stage.run(&Course { time, seed, pressure_limiter: *pressure_limiter })?;
-        counts += if is_right { Counts::one_passed() } else { Counts::one_failed() };
-    }
-    Ok(counts)
+fn soak_pressure(run: &mut Run<'_>) -> Result<Counts> {
+    soak_for(run, None, 180, true)
+}
+
+fn soak_11(run: &mut Run<'_>) -> Result<Counts> {
+    soak_for(run, Some(OLDER), 1_200, false)
+}
+
+/// So many seconds with this version, or the one that was asked for.
+fn soak_for(run: &mut Run<'_>, version: Option<&str>, seconds: u64, pressure_limiter: bool) -> Result<Counts> {
+    let (toolchain, chrome, step) = (run.wasm()?, run.browser()?, run.step());
+    let installation = Installation::get(version.unwrap_or(&run.options.directus_version), &step)?;
+    let stage = Stage::build(run.workspace, installation, toolchain, &chrome, &run.logs, &step)?;
+    let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
+    let is_right = stage.run(&Course { time: Duration::from_secs(seconds), seed, pressure_limiter })?;
+    Ok(if is_right { Counts::one_passed() } else { Counts::one_failed() })
 }
 
 fn mutants(run: &mut Run<'_>) -> Result<Counts> {
@@ -157,6 +170,9 @@ fn is_real(name: &str) -> bool {
     name.starts_with("real_")
 }
 
+/// Tests of permissions with filters and lists of fields.
+const RULES: &str = "real_rules";
+
 fn is_browser(name: &str) -> bool {
     name.starts_with("browser")
 }
@@ -188,6 +204,16 @@ fn unit(run: &mut Run<'_>) -> Result<Counts> {
 }
 
 fn directus(run: &mut Run<'_>) -> Result<Counts> {
+    let version = run.options.directus_version.clone();
+    against(run, &version)
+}
+
+fn directus_11(run: &mut Run<'_>) -> Result<Counts> {
+    against(run, OLDER)
+}
+
+/// Library and server against the real Directus of a version.
+fn against(run: &mut Run<'_>, version: &str) -> Result<Counts> {
     // `real_mirror.rs` runs the example, which cargo does not build for whoever names the tests one by one.
     let mut builds = vec![cargo(run, &["build", "-p", "leptos-directus", "--features", "ssr", "--example", "mirror"])];
     let mut commands = Vec::new();
@@ -195,7 +221,7 @@ fn directus(run: &mut Run<'_>) -> Result<Counts> {
         ("leptos-directus", &["test", "-p", "leptos-directus", "--features", "ssr"][..]),
         ("server", &["test", "-p", "server"]),
     ] {
-        let files = test_files(run, package, is_real);
+        let files = test_files(run, package, |name| is_real(name) && (name != RULES || has_rules(version)));
         if files.is_empty() {
             continue;
         }
@@ -213,11 +239,11 @@ fn directus(run: &mut Run<'_>) -> Result<Counts> {
             return Ok(Counts::one_failed());
         }
     }
-    let installation = run.installation()?;
+    let installation = Installation::get(version, &run.step())?;
     let mut running = Vec::new();
     for (mode, suffix) in [(Mode::Public, ""), (Mode::Handshake, "_HANDSHAKE"), (Mode::Strict, "_STRICT")] {
         let scratch = Scratch::new(&format!("directus-{mode}"))?;
-        let mut ticker = Ticker::new(&format!("      Directus starts ({mode})"));
+        let mut ticker = Ticker::new(&format!("      Directus {version} starts ({mode})"));
         let directus = Directus::fresh(run.workspace, &installation, scratch.path(), mode, None, &mut ticker)?;
         let (url, log, token) = (directus.url(), directus.log(), directus.admin_token().to_owned());
         // Tests may kill it.

@@ -119,6 +119,7 @@ fn events(outputs: &[Output]) -> Vec<&'static str> {
         Output::Event(_, Notice::Changed(_)) => Some("changed"),
         Output::Event(_, Notice::Failed { alive: true, .. }) => Some("failed, alive"),
         Output::Event(_, Notice::Failed { .. }) => Some("failed"),
+        Output::Event(_, Notice::Doubted) => Some("doubted"),
         Output::Event(_, Notice::Lost) => Some("lost"),
         _ => None,
     });
@@ -388,6 +389,103 @@ fn an_error_without_a_uid_finds_its_subscription_once_the_others_are_answered() 
     page.open();
     assert_eq!(events(&page.frame(&forbidden(None))), [] as [&str; 0]);
     assert_eq!(events(&page.acknowledge("posts#1")), ["acknowledged", "failed"]);
+}
+
+/// As 11.17.4 says it.
+fn forbidden_without_uid(collection: &str) -> serde_json::Value {
+    let message = format!(
+        "You don't have permission to access collection \"{collection}\" or it does not exist. Queried in root."
+    );
+    json!({ "type": "subscribe", "status": "error", "error": { "code": "FORBIDDEN", "message": message } })
+}
+
+#[test]
+fn an_error_without_a_uid_finds_its_subscription_at_once_by_the_collection_that_it_names() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    let secrets = page.subscribe("secrets");
+    page.open();
+    let outputs = page.frame(&forbidden_without_uid("secrets"));
+    assert!(matches!(outputs[..], [Output::Event(id, Notice::Failed { alive: false, .. })] if id == secrets));
+    assert_eq!(events(&page.acknowledge("posts#1")), ["acknowledged"]);
+}
+
+#[test]
+fn an_event_that_could_not_be_read_is_told_though_another_subscription_is_unanswered() {
+    let mut page = Page::new();
+    let posts = page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    page.subscribe("authors");
+    page.outputs();
+    let outputs = page.frame(&forbidden_without_uid("posts"));
+    assert!(matches!(outputs[..], [Output::Event(id, Notice::Failed { alive: true, .. })] if id == posts));
+    assert_eq!(events(&page.acknowledge("authors#2")), ["acknowledged"], "it was not refused");
+}
+
+#[test]
+fn where_an_error_may_be_an_event_s_or_a_refusal_the_living_are_in_doubt_at_once() {
+    for error in [forbidden_without_uid("posts"), forbidden(None)] {
+        let mut page = Page::new();
+        let live = page.subscribe("posts");
+        page.open();
+        page.acknowledge("posts#1");
+        page.subscribe("posts");
+        page.subscribe("posts");
+        page.outputs();
+        let outputs = page.frame(&error);
+        assert!(matches!(outputs[..], [Output::Event(id, Notice::Doubted)] if id == live), "{outputs:?}");
+        // Whose it was: both are acknowledged, so an event's; the last one had been taken for refused meanwhile.
+        assert_eq!(events(&page.acknowledge("posts#2")), ["acknowledged", "failed"]);
+        assert_eq!(events(&page.acknowledge("posts#3")), ["acknowledged"]);
+        let update = json!({ "type": "subscription", "event": "update", "data": [{ "id": 1 }], "uid": "posts#3" });
+        assert_eq!(events(&page.frame(&update)), ["changed"]);
+    }
+}
+
+#[test]
+fn more_errors_than_unanswered_subscriptions_are_events_too() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    page.subscribe("posts");
+    page.outputs();
+    assert_eq!(events(&page.frame(&forbidden_without_uid("posts"))), ["doubted", "failed"]);
+    assert_eq!(events(&page.frame(&forbidden_without_uid("posts"))), ["failed, alive"]);
+}
+
+#[test]
+fn an_error_about_a_relation_is_whosever_it_may_be() {
+    let mut page = Page::new();
+    page.subscribe("authors");
+    let posts = page.subscribe("posts");
+    page.open();
+    page.acknowledge("authors#1");
+    let message = "You don't have permission to access field \"name\" in collection \"authors\" or it does not exist. \
+                   Queried in author.";
+    let error = json!({ "code": "FORBIDDEN", "message": message });
+    let outputs = page.frame(&json!({ "type": "subscribe", "status": "error", "error": error }));
+    assert_eq!(events(&outputs), ["doubted", "failed"]);
+    assert!(matches!(outputs[..], [_, Output::Event(id, Notice::Failed { alive: false, .. })] if id == posts));
+}
+
+#[test]
+fn one_that_left_and_was_taken_for_refused_leaves_no_zombie() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.open();
+    page.acknowledge("posts#1");
+    let leaving = page.subscribe("posts");
+    page.outputs();
+    page.machine.unsubscribe(page.now, leaving);
+    page.outputs();
+    // An event's error, and the acknowledgement after it, and after the answer to the goodbye that was said too soon.
+    assert_eq!(unsubscribed(&page.frame(&forbidden_without_uid("posts"))), ["posts#2"]);
+    page.frame(&json!({ "type": "subscription", "event": "unsubscribe", "uid": "posts#2" }));
+    assert_eq!(unsubscribed(&page.acknowledge("posts#2")), ["posts#2"]);
+    page.frame(&json!({ "type": "subscription", "event": "unsubscribe", "uid": "posts#2" }));
+    assert_eq!(page.machine.subscriptions(), 1);
 }
 
 #[test]

@@ -242,6 +242,36 @@ fn the_server_s_own_wait_is_kept_by_a_query_that_was_refused_before() {
 }
 
 #[test]
+fn the_server_s_own_wait_is_kept_by_whoever_wants_to_be_sure() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    let busy =
+        Error::answer(503, "SERVICE_UNAVAILABLE", "under pressure").with_retry_after(Some(Duration::from_secs(7)));
+    query.reply(NOW, number, Err(busy));
+    query.refetch(NOW);
+    query.invalidate(NOW);
+    assert_eq!(reads(&mut query), []);
+    let at = query.deadline().unwrap();
+    assert!(at >= NOW + 7 * SECOND);
+    query.tick(at);
+    let number = read(&mut query);
+    query.reply(at, number, Err(failure()));
+    query.refetch(at);
+    assert_eq!(reads(&mut query).len(), 1, "a wait of our own is not kept");
+}
+
+#[test]
+fn what_was_refused_is_asked_for_again_as_often_as_it_is_to_be_read() {
+    let config = LiveConfig { revalidate_every: Some(Duration::from_secs(7)), ..LiveConfig::default() };
+    let mut query = LiveQuery::new(config, Some(rows(&[1])), NOW);
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Err(Error::answer(403, "FORBIDDEN", "no")));
+    assert_eq!(query.deadline(), Some(NOW + 7 * SECOND));
+}
+
+#[test]
 fn without_rows_and_without_a_socket_it_is_read_all_the_same() {
     let mut query = query();
     assert_eq!(query.deadline(), Some(NOW + SECOND));

@@ -102,6 +102,20 @@ fn a_changed_row_is_read_alone_and_changed_in_place() {
 }
 
 #[test]
+fn a_row_with_other_fields_than_those_that_are_there_makes_the_window_be_read() {
+    let without_title = |id: i64| json!({ "id": id, "views": id * 10, "changed": 0 });
+    for rows in [all(), (1..=ROWS).map(without_title).collect()] {
+        let has_title = rows[0].get("title").is_some();
+        let mut live = live(&by("views"), rows);
+        let answer = if has_title { without_title(7) } else { row(7, 70) };
+        tell(&mut live, &[7], vec![answer]);
+        let read = window_read(&mut live);
+        live.reply(NOW, read, Ok(page(if has_title { (1..=ROWS).map(without_title).collect() } else { all() })));
+        assert_eq!(live.window().get(&key(9)).unwrap().get("title").is_some(), !has_title);
+    }
+}
+
+#[test]
 fn a_row_that_does_not_come_back_leaves() {
     let mut live = live(&by("views"), all());
     tell(&mut live, &[7], vec![]);
@@ -305,11 +319,11 @@ fn a_moment_that_looks_the_same_beside_an_equal_one_is_unsure() {
 
 #[test]
 fn null_that_nobody_saw_before_is_unsure() {
-    unsure(live(&by("views"), all()), 99, vec![json!({ "id": 99, "views": null })]);
+    unsure(live(&by("views"), all()), 99, vec![json!({ "id": 99, "views": null, "title": "x", "changed": 0 })]);
     let mut rows = all();
     rows.insert(0, json!({ "id": 70, "views": null, "title": "x", "changed": 0 }));
     let mut seen = live(&by("views"), rows);
-    tell(&mut seen, &[69], vec![json!({ "id": 69, "views": null })]);
+    tell(&mut seen, &[69], vec![json!({ "id": 69, "views": null, "title": "x", "changed": 0 })]);
     assert_eq!(changes(&mut seen).splices, [Splice::Insert(0, key(69))]);
 }
 

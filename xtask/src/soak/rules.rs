@@ -1,0 +1,121 @@
+//! What the public may read, changed while everybody watches: rules with filters and lists of fields, and no rule at all.
+//!
+//! For Directus 11 only: 12 refuses such rules without a licence key.
+
+use super::{patiently, random::Random};
+use crate::{directus::PUBLIC_POLICY, failure::Result, http::Client};
+use serde_json::{Value, json};
+
+/// How often those who watch as the public read again: nobody tells them of a rule, nor of a row that leaves what a rule
+/// lets through.
+pub(super) const SECONDS: u64 = 3;
+
+/// The collections whose rules change.
+const COLLECTIONS: [&str; 3] = ["posts", "wires", "comments"];
+
+/// The administrator's hand on the public's permissions.
+#[derive(Debug)]
+pub(super) struct Rules {
+    client: Client,
+    random: Random,
+}
+
+impl Rules {
+    pub(super) fn new(client: Client, random: Random) -> Self {
+        Self { client, random }
+    }
+
+    /// Another rule for some collection; says which.
+    pub(super) fn change(&mut self) -> Result<String> {
+        let collection = self.random.pick(&COLLECTIONS);
+        let rule = rule(&mut self.random, collection);
+        patiently(|| self.set(collection, rule.as_ref()))?;
+        Ok(match rule {
+            Some(rule) => format!("the public may read of {collection}: {rule}"),
+            None => format!("the public may read nothing of {collection}"),
+        })
+    }
+
+    fn set(&self, collection: &str, rule: Option<&Value>) -> Result<()> {
+        let filter = format!(
+            "filter[policy][_eq]={PUBLIC_POLICY}&filter[collection][_eq]={collection}&filter[action][_eq]=read&fields=id"
+        );
+        let there = self.client.data("GET", &format!("/permissions?limit=-1&{filter}"), None)?;
+        let path = there[0]["id"].as_u64().map(|id| format!("/permissions/{id}"));
+        match (path, rule) {
+            (Some(path), Some(rule)) => self.client.data("PATCH", &path, Some(rule)).map(drop),
+            (Some(path), None) => self.client.data("DELETE", &path, None).map(drop),
+            (None, Some(rule)) => {
+                let mut permission = rule.clone();
+                permission["policy"] = json!(PUBLIC_POLICY);
+                permission["collection"] = json!(collection);
+                permission["action"] = json!("read");
+                self.client.data("POST", "/permissions", Some(&permission)).map(drop)
+            }
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// A rule for a collection: everything, some rows, some fields, both, or nothing at all.
+fn rule(random: &mut Random, collection: &str) -> Option<Value> {
+    let (filters, fields) = match collection {
+        "posts" => (
+            vec![
+                json!({ "status": { "_neq": "draft" } }),
+                json!({ "views": { "_lt": 60 } }),
+                json!({ "author": { "name": { "_nnull": true } } }),
+            ],
+            [
+                json!(["id", "title", "status", "author", "published_at", "sort", "tags", "body"]),
+                json!(["id", "status", "views", "author", "published_at", "sort", "tags", "body"]),
+            ],
+        ),
+        "wires" => (
+            vec![json!({ "priority": { "_gt": 2 } }), json!({ "text": { "_neq": "Apfel" } })],
+            [json!(["code", "priority"]), json!(["code", "text"])],
+        ),
+        _ => (
+            vec![json!({ "author_name": { "_neq": "Apfel" } }), json!({ "text": { "_contains": "a" } })],
+            [json!(["id", "text", "post"]), json!(["id", "author_name", "post"])],
+        ),
+    };
+    let mut rule = json!({ "permissions": {}, "fields": ["*"] });
+    let kind = random.index(8);
+    if kind == 7 {
+        return None;
+    }
+    if matches!(kind, 2..=4 | 6) {
+        rule["permissions"] = filters[random.index(filters.len())].clone();
+    }
+    if matches!(kind, 5 | 6) {
+        rule["fields"] = fields[random.index(fields.len())].clone();
+    }
+    Some(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_rules_of_every_kind_for_every_collection_and_each_keeps_the_key() {
+        let mut random = Random::new(1);
+        for (collection, key) in COLLECTIONS.into_iter().zip(["id", "code", "id"]) {
+            let mut kinds = std::collections::BTreeSet::new();
+            for _ in 0..200 {
+                let Some(rule) = rule(&mut random, collection) else {
+                    kinds.insert((false, false, false));
+                    continue;
+                };
+                let is_whole = rule["fields"] == json!(["*"]);
+                assert!(
+                    is_whole || rule["fields"].as_array().is_some_and(|fields| fields.contains(&json!(key))),
+                    "{rule}"
+                );
+                kinds.insert((true, is_whole, rule["permissions"] == json!({})));
+            }
+            assert_eq!(kinds.len(), 5, "{collection}");
+        }
+    }
+}
