@@ -167,7 +167,8 @@ async fn equal_hooks_of_a_page_read_once_and_their_rows_are_in_the_html_once() {
 async fn different_questions_of_a_page_are_read_each() {
     let mut directus = StandIn::new(Play::Script).await;
     let page = || {
-        let queries = [r#"{"limit":5}"#, r#"{"limit":6}"#, r#"{"limit":5,"sort":"title"}"#, r#"{"limit":5,"meta":"*"}"#];
+        let queries =
+            [r#"{"limit":5}"#, r#"{"limit":6}"#, r#"{"limit":5,"sort":"title"}"#, r#"{"limit":5,"meta":"*"}"#];
         queries.map(|query| view! { <Titles query=asked(query) /> }).collect_view()
     };
     let mut number = 0;

@@ -23,7 +23,7 @@ use crate::{
 
 /// What Directus answered to a question, rows or an error.
 pub(crate) type Answer = Result<Page<Value>, Error>;
-type Awaited<T> = Shared<BoxFuture<'static, T>>;
+type Awaited<T> = Shared<BoxFuture<'static, Result<T, Error>>>;
 
 /// The reads of one page that is being rendered. Clones are the same.
 ///
@@ -32,12 +32,12 @@ type Awaited<T> = Shared<BoxFuture<'static, T>>;
 #[derive(Clone, Default)]
 pub(crate) struct PageReads {
     rows: Arc<Mutex<HashMap<String, Read>>>,
-    who: Arc<OnceLock<Awaited<Result<Option<User>, Error>>>>,
+    who: Arc<OnceLock<Awaited<Option<User>>>>,
 }
 
 /// One question of the page.
 struct Read {
-    answer: Awaited<Answer>,
+    answer: Awaited<Page<Value>>,
     /// Where in the HTML the answer is, once somebody asked who will be hydrated: islands may ask what the page around them did.
     place: Option<SerializedDataId>,
 }
@@ -56,7 +56,7 @@ impl PageReads {
         collection: &str,
         query: &Query,
         slot: &Slot,
-    ) -> (Awaited<Answer>, Option<SerializedDataId>) {
+    ) -> (Awaited<Page<Value>>, Option<SerializedDataId>) {
         let mut reads = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let read = reads.entry(question(collection, query)).or_insert_with(|| {
             let (rest, collection, query) = (rest.clone(), collection.to_owned(), query.clone());
@@ -70,7 +70,7 @@ impl PageReads {
     }
 
     /// Who the visitor is.
-    pub(crate) fn who(&self, rest: Rest) -> Awaited<Result<Option<User>, Error>> {
+    pub(crate) fn who(&self, rest: Rest) -> Awaited<Option<User>> {
         self.who.get_or_init(|| async move { who(&rest).await }.boxed().shared()).clone()
     }
 }
@@ -82,9 +82,9 @@ pub(crate) fn question(collection: &str, query: &Query) -> String {
 
 /// A place for data in the HTML.
 ///
-/// Leptos counts them to find them again: the server and the browser each take one for every hook, in the same order, and most
-/// stay empty where hooks are equal. That a hook's place is not the one of its rows is what makes the order in which components
-/// are hydrated, or go, of no matter.
+/// Leptos counts them to find them again: the server and the browser take one for each hook, in the same order, and of equal
+/// hooks one fills its own. Each hook's resource says where the answer is, and the HTML keeps it until the page is hydrated: so
+/// it does not matter in which order components are hydrated, and which of them have gone by then.
 pub(crate) struct Slot(Option<(Arc<dyn SharedContext + Send + Sync>, SerializedDataId)>);
 
 impl Slot {
@@ -96,7 +96,7 @@ impl Slot {
     }
 
     /// Puts the answer here, unless what is being rendered stays as it is in the browser.
-    fn fill(&self, answer: &Awaited<Answer>) -> Option<SerializedDataId> {
+    fn fill(&self, answer: &Awaited<Page<Value>>) -> Option<SerializedDataId> {
         let (html, id) = self.0.as_ref().filter(|(html, _)| html.get_is_hydrating())?;
         let text = answer.clone().map(|answer| serde_json::to_string(&answer).unwrap_or_default());
         html.write_async(id.clone(), Box::pin(text));
