@@ -93,9 +93,9 @@ fn Article(id: Memo<i64>) -> impl IntoView {
 #[component]
 fn CommentCount(post: Memo<i64>) -> impl IntoView {
     let comments = use_realtime_comments(post);
-    let count = Memo::new(move |_| comments.keys().with(Vec::len));
-    let is_any = move || count.get() > 0;
-    let words = move || match count.get() {
+    let count = move || comments.keys().with(Vec::len);
+    let is_any = move || count() > 0;
+    let words = move || match count() {
         1 => "1 comment".to_owned(),
         count => format!("{count} comments"),
     };
