@@ -70,6 +70,35 @@ test("a story and its comments share one socket, and each is read once", async (
   expect(wire.opened).toBe(1);
 });
 
+test("components that ask the same have their rows in the HTML once, and share one read", async ({ page, wire, directus }) => {
+  const post = await directus.createPost();
+  const first = `Said once ${crypto.randomUUID()}.`;
+  await directus.create("comments", { post: post.id, author_name: "A reader", text: first });
+  const html = await (await page.request.get(`/posts/${post.id}`)).text();
+  const scripts = [...html.matchAll(/<script[^>]*>(.*?)<\/script>/gs)].map(([, script]) => script).join("");
+  expect(html.split(first).length - 1, "once for readers, once for the scripts").toBe(2);
+  expect(scripts.split(first).length - 1, "once for the scripts").toBe(1);
+
+  const held = await holdScripts(page);
+  await page.goto(`/posts/${post.id}`, { waitUntil: "commit" });
+  const count = page.getByRole("link", { name: /^\d+ comments?$/ });
+  await expect(count).toHaveText("1 comment");
+  await expect(page.getByText(first)).toBeVisible();
+  await watchMutations(page.getByRole("main"), "[role=status]");
+  held.release();
+  await settled(page);
+  const touched = (await mutations(page)).filter(({ attribute }) => !EXPECTED.includes(attribute ?? ""));
+  expect(touched, "what hydration and the catch-up read changed").toEqual([]);
+  expect(wire.acknowledgementsOf("comments"), "subscriptions").toHaveLength(3);
+  expect(wire.rowReads("comments"), "reads of comments").toHaveLength(1);
+  expect(wire.rowReads("comments")[0]).toBeGreaterThan(Math.max(...wire.acknowledgementsOf("comments")));
+
+  const second = `Said later ${crypto.randomUUID()}.`;
+  await directus.create("comments", { post: post.id, author_name: "A reader", text: second });
+  await expect(page.getByText(second)).toBeVisible();
+  await expect(count).toHaveText("2 comments");
+});
+
 test("what was written between the HTML and the socket is there after the catch-up read", async ({ page, directus }) => {
   const scripts = await holdScripts(page);
   const early = await directus.createPost();

@@ -1,9 +1,10 @@
 //! The browser's transport in a real browser: sockets, `fetch`, timers and listeners, on a page whose server has no Directus.
 #![cfg(target_arch = "wasm32")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use any_spawner::Executor;
+use hydration_context::{HydrateSharedContext, SharedContext};
 use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, DirectusOptions, LiveStatus, Query, SubscribeOptions, UseRealtimeCollectionOptions,
@@ -166,6 +167,34 @@ async fn what_waits_is_kept_and_goes_from_page_to_page_one_at_a_time() {
     assert_eq!(kept("kept"), 1.0);
     second_owner.cleanup();
     js_sys::eval("window.fetch = window.realFetch; localStorage.clear()").unwrap();
+}
+
+#[wasm_bindgen_test]
+fn rows_in_the_html_are_every_equal_hook_s_whoever_has_gone_and_nobody_s_who_comes_later() {
+    // What the server leaves for two equal hooks: for each a place and what its resource gives, which says in which place the
+    // rows are.
+    let rows = json!({ "Ok": { "items": [{ "id": 1, "title": "in the HTML" }] } }).to_string();
+    let found = json!([7, 0]).to_string();
+    let left = json!([rows, found, null, found]);
+    js_sys::eval(&format!("window.__RESOLVED_RESOURCES = {left}")).unwrap();
+    let html = Arc::new(HydrateSharedContext::new());
+    let shared: Arc<dyn SharedContext + Send + Sync> = Arc::<HydrateSharedContext>::clone(&html);
+    let owner = Owner::new_root(Some(shared));
+    owner.set();
+    let _ = Executor::init_wasm_bindgen();
+    provide_directus(DirectusOptions::default());
+    let hook = || use_realtime_collection::<Value>("posts", Query::new());
+
+    let first = owner.child();
+    let gone = first.with(hook);
+    assert_eq!(gone.items().get_untracked(), [json!({ "id": 1, "title": "in the HTML" })]);
+    first.cleanup();
+    let second = hook();
+    assert_eq!(second.items().get_untracked(), [json!({ "id": 1, "title": "in the HTML" })]);
+    html.hydration_complete();
+    let late = hook();
+    assert_eq!((late.items().get_untracked().len(), late.is_loading().get_untracked()), (0, true));
+    owner.cleanup();
 }
 
 /// Waits until the page is told to wait for more than two seconds, which comes with the tries that fail; the number of tries.

@@ -1,17 +1,14 @@
 //! A live row with its own live list.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_directus::{
-    LiveStatus, NewRows, UseRealtimeCollectionOptions, UseRealtimeCollectionReturn,
-    use_realtime_collection_with_options, use_realtime_item,
-};
+use leptos_directus::{LiveStatus, UseRealtimeCollectionReturn, use_realtime_item};
 use leptos_router::hooks::use_params_map;
 
 use crate::{
     attributes::data_key,
     components::{LiveNotice, PageMeta, Timestamp},
-    hooks::use_hydrated,
-    model::{Comment, NewComment, Post, comments_of},
+    hooks::{use_hydrated, use_realtime_comments},
+    model::{Comment, NewComment, Post},
     pages::NotFoundPage,
     response::say_found,
 };
@@ -32,9 +29,7 @@ pub fn PostPage() -> impl IntoView {
 #[component]
 fn Article(id: Memo<i64>) -> impl IntoView {
     let post = use_realtime_item::<Post>("posts", move || id.get().into());
-    // A comment's key is a UUID: made here, so that a comment is saved once, whatever becomes of the connection or the page.
-    let options = UseRealtimeCollectionOptions::default().client_keys(true).new_rows(NewRows::Last).persist("comments");
-    let comments = use_realtime_collection_with_options::<Comment>("comments", move || comments_of(id.get()), options);
+    let comments = use_realtime_comments(id);
     let text =
         move |read: fn(&Post) -> String| move || post.item().with(|post| post.as_ref().map(read).unwrap_or_default());
     let is_there = Signal::derive(move || post.item().with(Option::is_some));
@@ -47,6 +42,7 @@ fn Article(id: Memo<i64>) -> impl IntoView {
     let title = move || if is_there.get() { text(Post::headline)() } else { "Story".to_owned() };
     view! {
         <div class="article">
+            <CommentCount post=id />
             <Suspense fallback=|| view! { <p class="empty">"Loading the story…"</p> }>
                 // Made anew with each title: a title's text is otherwise read when the page is put together, outside of `<Suspense>`.
                 {move || {
@@ -89,6 +85,28 @@ fn Article(id: Memo<i64>) -> impl IntoView {
             </Suspense>
             <CommentForm post=id comments=comments />
         </div>
+    }
+}
+
+/// The way down to the comments, with how many there are. It asks for them itself, as the list below does: both are one read
+/// and one live query.
+#[component]
+fn CommentCount(post: Memo<i64>) -> impl IntoView {
+    let comments = use_realtime_comments(post);
+    let count = move || comments.keys().with(Vec::len);
+    let is_any = move || count() > 0;
+    let words = move || match count() {
+        1 => "1 comment".to_owned(),
+        count => format!("{count} comments"),
+    };
+    view! {
+        <p class="article__jump">
+            <Suspense>
+                <Show when=is_any>
+                    <a href="#comments">{words}</a>
+                </Show>
+            </Suspense>
+        </p>
     }
 }
 

@@ -6,11 +6,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
+use hydration_context::SerializedDataId;
 use leptos::{prelude::*, reactive::computed::ArcAsyncDerived};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
+    page_reads::{Answer, Slot, question},
     use_directus::{Core, Mode},
     use_realtime_collection::UseRealtimeCollectionOptions,
     write::Made,
@@ -176,7 +178,7 @@ impl<T: RowType> View<T> {
     }
 
     /// With what the server read, be it rows or an error.
-    fn load(&self, key_field: &str, first: Result<Page<Value>, Error>) {
+    fn load(&self, key_field: &str, first: Answer) {
         match first {
             Ok(page) => {
                 let changes = Window::default().replace(key_field, page.items);
@@ -446,8 +448,7 @@ impl Target {
     /// What the server and the browser, two different builds, tell questions apart by.
     fn mark(&self) -> u64 {
         // FNV-1a: it is the same in every build, which `Hash` does not promise.
-        let question = format!("{}|{}", self.spec.collection, self.query.canonical());
-        question
+        question(&self.spec.collection, &self.query)
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |mark, byte| (mark ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
@@ -475,8 +476,9 @@ impl Target {
     }
 }
 
-/// The rows that the server read, and for which question; `None` where it did not (a page that the browser itself went to).
-type First = Option<(u64, Result<Page<Value>, Error>)>;
+/// For which question the server read rows, and where in the HTML they are; `None` where it did not (a page that the browser
+/// itself went to).
+type First = Option<(u64, SerializedDataId)>;
 
 /// A hook's hold on a live query that may change, and what it shows meanwhile.
 pub(crate) struct LiveView<T: RowType> {
@@ -502,31 +504,35 @@ impl<T: RowType> Clone for LiveView<T> {
 
 impl<T: RowType> Copy for LiveView<T> {}
 
-/// The rows that the server reads and the browser finds in the HTML: the resource, and in the browser what it holds.
+/// The rows that the server reads and the browser finds in the HTML: the resource, and in the browser what was read for which
+/// question.
 ///
-/// Leptos counts resources to find their values again: the server and the browser make one each, in any case.
+/// Leptos counts places in the HTML and resources to find their values again: the server and the browser take one of each, in
+/// any case.
 fn server_rows<T: RowType>(
     core: &Core,
     target: Option<&Target>,
     view: &Arc<View<T>>,
-) -> (Option<ArcResource<First>>, First) {
-    let request = match &core.mode {
-        Mode::Server(rest) => target.map(|target| (rest.clone(), target.clone(), Arc::clone(view))),
-        Mode::Live(_) if transport::is_browser() => None,
-        Mode::Live(_) => return (None, None),
+) -> (Option<ArcResource<First>>, Option<(u64, Answer)>) {
+    if matches!(core.mode, Mode::Live(_)) && !transport::is_browser() {
+        return (None, None);
+    }
+    let slot = Slot::next();
+    let request = match (&core.mode, target) {
+        (Mode::Server(rest), Some(target)) => {
+            let (answer, place) = core.reads.rows(rest, &target.spec.collection, &target.query, &slot);
+            Some((answer, place, target.clone(), Arc::clone(view)))
+        }
+        _ => None,
     };
     let resource = ArcResource::<First>::new_with_options(
         || (),
         move |()| {
             let request = request.clone();
             async move {
-                let (rest, target, view) = request?;
-                let result = match rest {
-                    Ok(rest) => rest.read_page(&target.spec.collection, &target.query).await,
-                    Err(error) => Err(error),
-                };
-                view.load(&target.spec.config.key_field, result.clone());
-                Some((target.mark(), result))
+                let (answer, place, target, view) = request?;
+                view.load(&target.spec.config.key_field, answer.await);
+                Some((target.mark(), place?))
             }
         },
         true,
@@ -534,6 +540,7 @@ fn server_rows<T: RowType>(
     // Not `resource.get()`, which is for views: a hook's body is no place that could wait for it.
     let data: &ArcAsyncDerived<First> = &resource;
     let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
+    let found = found.and_then(|(mark, place)| Some((mark, slot.read(&place)?)));
     if let (Some((_, first)), Some(target)) = (&found, target) {
         view.load(&target.spec.config.key_field, first.clone());
     }

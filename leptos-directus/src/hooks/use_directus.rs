@@ -10,7 +10,7 @@ use std::{
 
 use leptos::prelude::*;
 
-use super::{SubscribeOptions, Subscribing, identity::Identity};
+use super::{SubscribeOptions, Subscribing, identity::Identity, page_reads::PageReads};
 use crate::{
     client::{Client, ClientEvent},
     connection::{ConnectionConfig, ConnectionStatus},
@@ -74,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     /// Writes of live lists that are not done yet, in order.
     pub(crate) pending: ArcRwSignal<Vec<PendingWrite>>,
+    /// What the server reads for this page; nothing where there is a connection.
+    pub(crate) reads: PageReads,
 }
 
 /// Whether there is a connection to be had.
@@ -93,6 +95,7 @@ impl Core {
             status_since: Arc::default(),
             identity: Identity::unknown(),
             pending: ArcRwSignal::default(),
+            reads: PageReads::default(),
         }
     }
 

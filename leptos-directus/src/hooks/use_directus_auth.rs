@@ -100,7 +100,7 @@ struct Known {
 /// The user that the server reads and the browser finds in the HTML.
 fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
     let request = match &core.mode {
-        Mode::Server(rest) => Some((rest.clone(), core.identity.clone())),
+        Mode::Server(rest) => Some((rest.clone(), core.reads.clone(), core.identity.clone())),
         Mode::Live(_) if transport::is_browser() => None,
         Mode::Live(_) => return None,
     };
@@ -109,10 +109,10 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
         move |()| {
             let request = request.clone();
             async move {
-                let (rest, identity) = request?;
+                let (rest, reads, identity) = request?;
                 let rest = rest.ok()?;
                 // Without a session there is nobody to ask for.
-                let found = if rest.has_session() { who(&rest).await.ok()? } else { None };
+                let found = if rest.has_session() { reads.who(rest).await.ok()? } else { None };
                 identity.settle(identity.begin(), found.clone());
                 Some(Known { user: found })
             }

@@ -58,7 +58,8 @@ use crate::{
 ///
 /// # Server-side rendering
 /// The server reads the rows with the visitor's own session and puts them into the HTML; read them under `<Suspense>`, which
-/// waits for them. Nothing connects.
+/// waits for them. Hooks of a page that ask the same question are read once, and their rows are in the HTML once. Nothing
+/// connects.
 pub fn use_realtime_collection<T: RowType>(
     collection: impl Into<String>,
     query: impl IntoQuery,
