@@ -430,7 +430,7 @@ impl Target {
             let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
             format!("{collection}|{}", whole.canonical())
         });
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config };
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: Vec::new(), config };
         Self {
             spec,
             query,

@@ -797,6 +797,7 @@ impl World {
         let spec = QuerySpec {
             collection: shape.collection.name().to_owned(),
             watch: shape.watch().into_iter().map(|collection| collection.name().to_owned()).collect(),
+            found: Vec::new(),
             config,
         };
         self.note(|| format!("{id:?} is attached: {}", shape.about));
