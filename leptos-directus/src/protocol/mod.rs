@@ -28,6 +28,7 @@ pub use error_code::ErrorCode;
 pub use fields::fields_of;
 pub use filter::{FieldFilter, Filter, Variable};
 pub use key::Key;
+pub(crate) use query::IN_QUERY;
 pub use query::{FieldNames, Query, QueryError};
 pub use relations::Relations;
 pub use rest::{ErrorBody, RestBody, RestError, collection_path, item_path};
