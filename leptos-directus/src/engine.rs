@@ -295,9 +295,9 @@ impl Engine {
         tell(self.machine.status(), &mut live, now);
         let member = Member { live, groups: Vec::new(), shows_itself: false, fed: Feed::Down, leaves_at: None };
         self.queries.insert(id, member);
-        self.tie(now, id, own, Tie::Asked);
+        self.tie(now, id, &own, Tie::Asked);
         for collection in watch {
-            self.tie(now, id, (collection, "id".to_owned()), Tie::Asked);
+            self.tie(now, id, &(collection, "id".to_owned()), Tie::Asked);
         }
         for collection in &found {
             self.tie_found(now, id, collection, Tie::Found);
@@ -331,18 +331,18 @@ impl Engine {
         if member.groups.first().is_some_and(|((own, _), _)| own == collection) {
             member.shows_itself = true;
         } else {
-            self.tie(now, id, (collection.to_owned(), "id".to_owned()), tie);
+            self.tie(now, id, &(collection.to_owned(), "id".to_owned()), tie);
         }
     }
 
     /// Ties a query to a collection's announcements, if it is not; they are subscribed to, if they are not.
-    fn tie(&mut self, now: Millis, id: QueryId, key: GroupKey, tie: Tie) {
+    fn tie(&mut self, now: Millis, id: QueryId, key: &GroupKey, tie: Tie) {
         let Some(member) = self.queries.get_mut(&id) else { return };
-        if member.groups.iter().any(|(known, _)| *known == key) {
+        if member.groups.iter().any(|(known, _)| known == key) {
             return;
         }
         member.groups.push((key.clone(), tie));
-        if !self.groups.contains_key(&key) {
+        if !self.groups.contains_key(key) {
             let mut place = 0;
             let subscriptions = KINDS.map(|event| {
                 let id = self.machine.subscribe(
@@ -360,7 +360,7 @@ impl Engine {
             });
             self.groups.insert(key.clone(), Group { subscriptions, hints: [Hint::Awaited; 3], members: Vec::new() });
         }
-        if let Some(group) = self.groups.get_mut(&key) {
+        if let Some(group) = self.groups.get_mut(key) {
             group.members.push(id);
         }
     }
