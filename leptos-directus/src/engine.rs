@@ -311,8 +311,8 @@ impl Engine {
     pub fn find(&mut self, now: Millis, id: QueryId, collections: &[String]) {
         let Some(member) = self.queries.get(&id) else { return };
         // Who waits for announcements anyway waits for these, too, and reads but once.
-        let (tie, showed_itself) =
-            (if member.fed == Feed::Down { Tie::Found } else { Tie::Joining }, member.shows_itself);
+        let tie = if member.fed == Feed::Down { Tie::Found } else { Tie::Joining };
+        let showed_itself = member.shows_itself;
         for collection in collections {
             self.tie_found(now, id, collection, tie);
         }

@@ -245,7 +245,7 @@ mod tests {
     /// What Directus 12.4.1 answered an administrator, about the collections of the demo and some for this test: pages with a
     /// country, a parent and blocks (m2a: heroes and quotes), heroes with a picture.
     fn recorded() -> Relations {
-        let answer: Value = serde_json::from_str(include_str!("../../tests/relations-12.4.1.json")).unwrap();
+        let answer: Value = serde_json::from_str(include_str!("relations/recorded-12.4.1.json")).unwrap();
         Relations::from_rows(&answer["data"])
     }
 
