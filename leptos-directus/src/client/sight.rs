@@ -81,8 +81,9 @@ impl Sight {
         if let Some(collections) = self.answers.get(question) {
             return Look::Seen(collections.clone());
         }
-        let is_one_for_all = matches!(self.informant, Informant::Directus) && !self.under_way.is_empty();
-        if self.is_blind || is_one_for_all || !self.under_way.insert(Arc::clone(question)) {
+        // The first question finds out whether there is any use in asking: a crowd of others would all be told nothing.
+        let is_first_under_way = self.answers.is_empty() && !self.under_way.is_empty();
+        if self.is_blind || is_first_under_way || !self.under_way.insert(Arc::clone(question)) {
             return Look::Nothing;
         }
         Look::Ask(self.era)
@@ -148,10 +149,12 @@ mod tests {
         let (mut sight, one, other) = (page(), question("author.name"), question("comments.text"));
         assert_eq!(sight.look(&one), Look::Ask(0));
         assert_eq!(sight.look(&question("author.name")), Look::Nothing);
-        assert_eq!(sight.look(&other), Look::Ask(0));
+        assert_eq!(sight.look(&other), Look::Nothing, "the first one tells whether there is any use");
         assert!(sight.told(0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
         assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
+        assert_eq!(sight.look(&other), Look::Ask(0));
         assert_eq!(sight.look(&other), Look::Nothing);
+        assert_eq!(sight.look(&question("topics.id")), Look::Ask(0));
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! Where the relations of a query lead: the question, who answers it, and what is seen.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt};
 
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Either, select},
-};
+use futures::future::BoxFuture;
 use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,14 +11,11 @@ use super::Rest;
 use crate::{
     error::Error,
     protocol::{IN_QUERY, Query, Relations},
-    transport::{self, HttpRequest},
+    transport::HttpRequest,
 };
 
 /// How much of an address a question may take. Single names are the first to go: they lead nowhere, or to lists of keys.
 const LONGEST_QUESTION: usize = 4000;
-
-/// How long a page that the server renders waits for it, beside its rows.
-const RENDER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which collections do these paths of a collection lead to?
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +80,7 @@ impl From<Seen> for Told {
 
 /// Answers questions where pages are rendered.
 pub(crate) trait Guide: fmt::Debug + Send + Sync {
+    /// Soon, whatever there is to say.
     fn answer(&self, question: Question) -> BoxFuture<'static, Seen>;
 }
 
@@ -93,11 +88,7 @@ impl Rest {
     /// For a page that is rendered: what the server knows, if it knows it soon.
     pub(crate) async fn look(&self, question: Question) -> Seen {
         let Some(guide) = &self.guide else { return Seen::Unknown };
-        let patience = transport::sleep(RENDER_PATIENCE).boxed();
-        match select(guide.answer(question), patience).await {
-            Either::Left((seen, _)) => seen,
-            Either::Right(_) => Seen::NotAsked,
-        }
+        guide.answer(question).await
     }
 
     /// All relations that Directus tells this visitor of; `None` if it tells of none at all.

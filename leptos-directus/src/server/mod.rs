@@ -41,7 +41,10 @@ mod rest;
 mod socket;
 mod upstream;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, routing::any};
 use futures::{FutureExt, future::BoxFuture};
@@ -220,6 +223,9 @@ impl DirectusServer {
     }
 }
 
+/// How long a page that is rendered waits for it, beside its rows.
+const RENDER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Knows where relations lead, for the visitor whose page is rendered.
 #[derive(Debug)]
 struct VisitorsGuide {
@@ -231,7 +237,7 @@ struct VisitorsGuide {
 impl Guide for VisitorsGuide {
     fn answer(&self, question: Question) -> BoxFuture<'static, Seen> {
         let (server, whose, rest) = (self.server.clone(), self.whose.clone(), self.rest.clone());
-        async move { server.look(whose, rest, &question).await }.boxed()
+        async move { timeout(RENDER_PATIENCE, server.look(whose, rest, &question)).await.unwrap_or_default() }.boxed()
     }
 }
 
@@ -342,6 +348,18 @@ mod tests {
         let behind_a_proxy = items_for_a_visitor(&server(url, true));
         behind_a_proxy.delete(1).await.unwrap();
         assert_eq!(seen.next().await.unwrap()["x-forwarded-for"], "6.6.6.6, 203.0.113.9");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_does_not_wait_for_where_its_relations_lead() {
+        // It takes connections and says nothing.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server(format!("http://{}", silent.local_addr().unwrap()), false);
+        let visitor = server.visitor(None, Caller::default());
+        let guide = VisitorsGuide { server, whose: Whose::Anonymous, rest: visitor.rest() };
+        let begun = tokio::time::Instant::now();
+        assert_eq!(guide.answer(Question::of("posts", &Query::new())).await, Seen::NotAsked);
+        assert_eq!(begun.elapsed().as_secs(), RENDER_PATIENCE.as_secs());
     }
 
     #[tokio::test]
