@@ -33,9 +33,13 @@ use crate::{
         Who, WriteId,
     },
     protocol::{DirectusCodec, Key, Query, ServerMessage},
-    rest::{Page, Rest},
+    rest::{Page, Question, Rest, Seen},
     transport::{self, Socket, SocketEvent, SocketTarget, Store, WakeEvents},
 };
+
+mod sight;
+
+use sight::{Informant, Look, Sight, Word};
 
 /// Where rows and states of a live query go.
 pub(crate) type LiveSink = Box<dyn FnMut(News) + Send>;
@@ -74,6 +78,10 @@ pub(crate) struct LiveRequest {
     pub(crate) initial: Option<Page<Value>>,
     /// What lists share that are to show the same new rows; `None` where this page's writes are not to show.
     pub(crate) origin: Option<String>,
+    /// Where its relations lead is to be found out.
+    pub(crate) question: Option<Arc<Question>>,
+    /// What the HTML says of that.
+    pub(crate) seen: Seen,
 }
 
 enum Command {
@@ -194,6 +202,11 @@ impl Client {
                 doing: FuturesUnordered::new(),
                 stores: BTreeMap::new(),
                 reopened: Reopened::default(),
+                sight: Sight::new(if transport::is_browser() {
+                    Informant::Server(self.0.target.url.clone())
+                } else {
+                    Informant::Directus
+                }),
                 next: Arc::clone(&self.0.next),
             };
             transport::spawn(driver.run(dormant.commands));
@@ -373,6 +386,7 @@ struct Reader {
     key_field: String,
     only_key: Option<Key>,
     origin: Option<String>,
+    question: Option<Arc<Question>>,
 }
 
 impl Reader {
@@ -423,6 +437,7 @@ struct Driver {
     doing: FuturesUnordered<BoxFuture<'static, Done>>,
     stores: BTreeMap<String, Keeping>,
     reopened: Reopened,
+    sight: Sight,
     next: Arc<AtomicU64>,
 }
 
@@ -447,6 +462,7 @@ enum Done {
     Written(WriteId, Result<Value, Error>),
     Checked(WriteId, Result<Option<Value>, Error>),
     Found(Result<Who, Error>),
+    Told(u64, Arc<Question>, Result<Word, Error>),
     Claimed(String, Option<Store>),
 }
 
@@ -600,6 +616,11 @@ impl Driver {
                 Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
                 Happened::Done(Done::Found(who)) => self.found(now, who),
+                Happened::Done(Done::Told(era, question, word)) => {
+                    if self.sight.told(era, &question, word) {
+                        self.look_for_all(now);
+                    }
+                }
                 Happened::Done(Done::Claimed(name, store)) => {
                     if let Some(keeping) = self.stores.get_mut(&name) {
                         keeping.store = store;
@@ -713,8 +734,14 @@ impl Driver {
             self.outbox.identity_doubted(now);
             self.want_who(now);
         }
+        if is_in_doubt {
+            self.sight.hope();
+        }
         match status {
-            ConnectionStatus::Connected => self.outbox.link_up(now),
+            ConnectionStatus::Connected => {
+                self.outbox.link_up(now);
+                self.look_for_all(now);
+            }
             ConnectionStatus::Reconnecting { .. } => self.outbox.link_lost(now),
             _ => {}
         }
@@ -729,6 +756,35 @@ impl Driver {
     fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
         self.outbox.identity_changed(now, who);
         self.want_who(now);
+        self.sight.doubt();
+        self.look_for_all(now);
+    }
+
+    /// Finds out where the relations of this query lead: what is known of it now.
+    fn look(&mut self, question: &Arc<Question>) -> Option<Vec<String>> {
+        match self.sight.look(question) {
+            Look::Seen(collections) => Some(collections),
+            Look::Ask(era) => {
+                let (informant, rest) = (self.sight.informant(), self.rest.clone());
+                let question = Arc::clone(question);
+                let work = async move {
+                    let word = informant.ask(rest, Arc::clone(&question)).await;
+                    Done::Told(era, question, word)
+                };
+                self.doing.push(work.boxed());
+                None
+            }
+            Look::Nothing => None,
+        }
+    }
+
+    fn look_for_all(&mut self, now: Millis) {
+        let asking = self.queries.iter().filter_map(|(id, reader)| Some((*id, reader.question.clone()?)));
+        for (id, question) in asking.collect::<Vec<_>>() {
+            if let Some(collections) = self.look(&question) {
+                self.engine.find(now, id, &collections);
+            }
+        }
     }
 
     /// Directus says who the visitor is; somebody else than was thought makes all that is shown doubtful.
@@ -736,6 +792,8 @@ impl Driver {
         let before = self.outbox.last_known().cloned();
         self.outbox.found(now, who);
         if before.is_some() && self.outbox.last_known() != before.as_ref() {
+            self.sight.doubt();
+            self.look_for_all(now);
             self.engine.identity_changed(now);
             (self.status)(ClientEvent::IdentityInDoubt);
         }
@@ -787,7 +845,12 @@ impl Driver {
                     key_field: request.spec.config.key_field.clone(),
                     only_key: request.spec.config.only_key.clone(),
                     origin: request.origin,
+                    question: request.question,
                 };
+                if let Some(question) = reader.question.clone() {
+                    self.sight.learn(&question, request.seen);
+                    request.spec.found = self.look(&question).unwrap_or_default();
+                }
                 // What waits shows in lists that come into being meanwhile, too.
                 for (intent, is_sent) in self.outbox.intents() {
                     if !reader.takes(intent) {

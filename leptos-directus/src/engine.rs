@@ -12,7 +12,7 @@
 //!     Error, Page,
 //!     connection::{ConnectionConfig, SubscriptionSpec, Wake},
 //!     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
-//!     live::{self, LiveConfig, LiveStatus, ReadScope},
+//!     live::{self, LiveStatus, ReadScope},
 //!     protocol::DirectusCodec,
 //! };
 //! use serde_json::{Value, json};
@@ -20,7 +20,7 @@
 //! let mut engine = Engine::new(ConnectionConfig::default());
 //! let outputs = |engine: &mut Engine| std::iter::from_fn(|| engine.next_output()).collect::<Vec<_>>();
 //! let posts = QueryId(1);
-//! let spec = QuerySpec { collection: "posts".to_owned(), watch: Vec::new(), config: LiveConfig::default() };
+//! let spec = QuerySpec { collection: "posts".to_owned(), ..QuerySpec::default() };
 //! engine.attach(0, posts, spec, None);
 //! assert!(outputs(&mut engine).contains(&Output::Open(1)));
 //!
@@ -52,6 +52,10 @@
 //! engine.identity_changed(12);
 //! engine.refused(13, 2, &Error::network("nobody is there"));
 //! engine.connect(14);
+//!
+//! // It is found out that its rows show something of their authors: what happens to those is announced from now on, too.
+//! engine.find(15, posts, &["authors".to_owned()]);
+//! assert_eq!(engine.counts().subscriptions, 6);
 //!
 //! // A stream of raw events beside it.
 //! let everything =
@@ -103,12 +107,15 @@ pub struct QueryId(pub u64);
 pub struct StreamId(pub u64);
 
 /// What a live query depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct QuerySpec {
     /// The collection that it reads.
     pub collection: String,
     /// Other collections whose changes may change its rows (hazard H12).
     pub watch: Vec<String>,
+    /// The same, but nobody asked for them by name: the query's relations lead to them. Where Directus does not announce them
+    /// to this visitor, the query is live without. Its own collection among them: its rows show others of it.
+    pub found: Vec<String>,
     /// What it goes by.
     pub config: LiveConfig,
 }
@@ -170,6 +177,17 @@ struct Group {
     members: Vec<QueryId>,
 }
 
+/// What a query has to do with a collection's announcements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Tie {
+    /// It can't be live without.
+    Asked,
+    /// It waits for them with the others, and does without if Directus refuses them.
+    Found,
+    /// They were found while it was live: it stays so until they come, and is then read once.
+    Joining,
+}
+
 impl Group {
     fn feed(&self) -> Feed {
         if self.hints.contains(&Hint::Awaited) {
@@ -188,8 +206,28 @@ type GroupKey = (String, String);
 #[derive(Debug)]
 struct Member {
     live: LiveQuery,
-    groups: Vec<GroupKey>,
+    /// Its own collection first.
+    groups: Vec<(GroupKey, Tie)>,
+    /// Its rows show others of its own collection.
+    shows_itself: bool,
+    /// What it was told last.
+    fed: Feed,
     leaves_at: Option<Millis>,
+}
+
+impl Member {
+    /// What was about to join belongs to it.
+    fn bind(&mut self) {
+        for (_, tie) in &mut self.groups {
+            if *tie == Tie::Joining {
+                *tie = Tie::Found;
+            }
+        }
+    }
+
+    fn is_own(&self, key: &GroupKey) -> bool {
+        self.groups.first().is_some_and(|(own, _)| own == key)
+    }
 }
 
 #[derive(Debug)]
@@ -253,42 +291,93 @@ impl Engine {
 
     /// A live query comes into being, with the rows of the server's HTML or without.
     pub fn attach(&mut self, now: Millis, id: QueryId, spec: QuerySpec, initial: Option<Page<Value>>) {
-        let mut groups: Vec<GroupKey> = vec![(spec.collection, spec.config.key_field.clone())];
-        for collection in spec.watch {
-            let key = (collection, "id".to_owned());
-            if !groups.contains(&key) {
-                groups.push(key);
-            }
-        }
-        let mut live = LiveQuery::new(spec.config, initial, now);
+        let QuerySpec { collection, watch, found, config } = spec;
+        let own = (collection, config.key_field.clone());
+        let mut live = LiveQuery::new(config, initial, now);
         tell(self.machine.status(), &mut live, now);
-        for key in &groups {
-            if !self.groups.contains_key(key) {
-                let mut place = 0;
-                let subscriptions = KINDS.map(|event| {
-                    let id = self.machine.subscribe(
-                        now,
-                        SubscriptionSpec {
-                            collection: key.0.clone(),
-                            event: Some(event),
-                            query: Some(json!({ "fields": [key.1], "limit": -1 })),
-                            label: format!("{}:{}", key.0, event.as_str()),
-                        },
-                    );
-                    self.holders.insert(id, Holder::Group(key.clone(), place));
-                    place += 1;
-                    id
-                });
-                self.groups
-                    .insert(key.clone(), Group { subscriptions, hints: [Hint::Awaited; 3], members: Vec::new() });
-            }
-            if let Some(group) = self.groups.get_mut(key) {
-                group.members.push(id);
-            }
+        let member = Member { live, groups: Vec::new(), shows_itself: false, fed: Feed::Down, leaves_at: None };
+        self.queries.insert(id, member);
+        self.tie(now, id, &own, Tie::Asked);
+        for collection in watch {
+            self.tie(now, id, &(collection, "id".to_owned()), Tie::Asked);
         }
-        self.queries.insert(id, Member { live, groups, leaves_at: None });
+        for collection in &found {
+            self.tie_found(now, id, collection, Tie::Found);
+        }
         self.feed(now, id);
         self.settle(now);
+    }
+
+    /// It was found out that the query's relations lead to these collections, too: see [`QuerySpec::found`]. What is known
+    /// already changes nothing; what is new is followed by one read, once it is announced.
+    pub fn find(&mut self, now: Millis, id: QueryId, collections: &[String]) {
+        let Some(member) = self.queries.get(&id) else { return };
+        // Who waits for announcements anyway waits for these, too, and reads but once.
+        let tie = if member.fed == Feed::Down { Tie::Found } else { Tie::Joining };
+        let showed_itself = member.shows_itself;
+        for collection in collections {
+            self.tie_found(now, id, collection, tie);
+        }
+        let has_joined = self.join(id);
+        if let Some(member) = self.queries.get_mut(&id)
+            && (has_joined || member.shows_itself != showed_itself)
+        {
+            member.live.hint(now, &[]);
+        }
+        self.feed(now, id);
+        self.settle(now);
+    }
+
+    fn tie_found(&mut self, now: Millis, id: QueryId, collection: &str, tie: Tie) {
+        let Some(member) = self.queries.get_mut(&id) else { return };
+        if member.groups.first().is_some_and(|((own, _), _)| own == collection) {
+            member.shows_itself = true;
+        } else {
+            self.tie(now, id, &(collection.to_owned(), "id".to_owned()), tie);
+        }
+    }
+
+    /// Ties a query to a collection's announcements, if it is not; they are subscribed to, if they are not.
+    fn tie(&mut self, now: Millis, id: QueryId, key: &GroupKey, tie: Tie) {
+        let Some(member) = self.queries.get_mut(&id) else { return };
+        if member.groups.iter().any(|(known, _)| known == key) {
+            return;
+        }
+        member.groups.push((key.clone(), tie));
+        if !self.groups.contains_key(key) {
+            let mut place = 0;
+            let subscriptions = KINDS.map(|event| {
+                let id = self.machine.subscribe(
+                    now,
+                    SubscriptionSpec {
+                        collection: key.0.clone(),
+                        event: Some(event),
+                        query: Some(json!({ "fields": [key.1], "limit": -1 })),
+                        label: format!("{}:{}", key.0, event.as_str()),
+                    },
+                );
+                self.holders.insert(id, Holder::Group(key.clone(), place));
+                place += 1;
+                id
+            });
+            self.groups.insert(key.clone(), Group { subscriptions, hints: [Hint::Awaited; 3], members: Vec::new() });
+        }
+        if let Some(group) = self.groups.get_mut(key) {
+            group.members.push(id);
+        }
+    }
+
+    /// What was found while the query was live belongs to it as soon as all of it is answered. Whether some of it is announced
+    /// from now on: then everything is in doubt once, as nobody told what happened before.
+    fn join(&mut self, id: QueryId) -> bool {
+        let Some(member) = self.queries.get_mut(&id) else { return false };
+        let joining = member.groups.iter().filter(|(_, tie)| *tie == Tie::Joining);
+        let feeds: Vec<Feed> = joining.map(|(key, _)| self.groups.get(key).map_or(Feed::Down, Group::feed)).collect();
+        if feeds.is_empty() || feeds.contains(&Feed::Down) {
+            return false;
+        }
+        member.bind();
+        feeds.contains(&Feed::Up)
     }
 
     /// The last one who showed the query is gone: it lingers, so that going back costs nothing.
@@ -309,7 +398,7 @@ impl Engine {
     /// The query ends.
     pub fn detach(&mut self, now: Millis, id: QueryId) {
         let Some(member) = self.queries.remove(&id) else { return };
-        for key in member.groups {
+        for (key, _) in member.groups {
             let Some(group) = self.groups.get_mut(&key) else { continue };
             group.members.retain(|member| *member != id);
             if group.members.is_empty() {
@@ -334,7 +423,7 @@ impl Engine {
     /// This page wrote something itself: whoever shows it reads again, with or without a socket.
     pub fn touch(&mut self, now: Millis, collection: &str, keys: &[Key]) {
         for member in self.queries.values_mut() {
-            if member.groups.first().is_some_and(|(own, _)| own == collection) {
+            if member.groups.first().is_some_and(|((own, _), _)| own == collection) {
                 member.live.touch(now, keys);
             }
         }
@@ -514,33 +603,49 @@ impl Engine {
                 frame.rows().iter().filter_map(|row| row.get(&key.1).and_then(Key::from_value)).collect()
             }),
         };
-        let changed = group.feed() != before;
+        let after = group.feed();
         let members = group.members.clone();
         for id in members {
-            if changed {
-                self.feed(now, id);
+            if after != before {
+                // Announced now, to somebody who was live without: nobody told what happened before.
+                let is_news = self.join(id) || (before == Feed::Partial && after == Feed::Up);
+                let is_in_doubt = self.feed(now, id);
+                if is_news
+                    && !is_in_doubt
+                    && let Some(member) = self.queries.get_mut(&id)
+                {
+                    member.live.hint(now, &[]);
+                }
             }
             // A change in a collection that is only watched says nothing of the query's own keys.
             let Some(keys) = &hint else { continue };
             if let Some(member) = self.queries.get_mut(&id) {
-                let own = member.groups.first() == Some(&key);
-                member.live.hint(now, if own { keys } else { &[] });
+                let tells = member.is_own(&key) && !member.shows_itself;
+                member.live.hint(now, if tells { keys } else { &[] });
             }
         }
     }
 
-    /// Tells a query what its collections' announcements add up to.
-    fn feed(&mut self, now: Millis, id: QueryId) {
-        let Some(member) = self.queries.get_mut(&id) else { return };
+    /// Tells a query what its collections' announcements add up to. Whether that is something else than before: then
+    /// everything is in doubt anyway.
+    fn feed(&mut self, now: Millis, id: QueryId) -> bool {
+        let Some(member) = self.queries.get_mut(&id) else { return false };
         let mut feed = Feed::Up;
-        for key in &member.groups {
-            match self.groups.get(key).map_or(Feed::Down, Group::feed) {
-                Feed::Down => feed = Feed::Down,
-                Feed::Partial if feed == Feed::Up => feed = Feed::Partial,
-                Feed::Partial | Feed::Up => {}
+        for (key, tie) in &member.groups {
+            match (self.groups.get(key).map_or(Feed::Down, Group::feed), tie) {
+                (_, Tie::Joining) | (Feed::Up, _) | (Feed::Partial, Tie::Found) => {}
+                (Feed::Down, _) => feed = Feed::Down,
+                (Feed::Partial, Tie::Asked) if feed == Feed::Up => feed = Feed::Partial,
+                (Feed::Partial, Tie::Asked) => {}
             }
         }
+        if feed == Feed::Down {
+            // What it waits for now, it may as well wait for together.
+            member.bind();
+        }
+        let is_other = std::mem::replace(&mut member.fed, feed) != feed;
         member.live.feed(now, feed);
+        is_other
     }
 }
 
@@ -553,3 +658,6 @@ fn tell(status: &ConnectionStatus, live: &mut LiveQuery, now: Millis) {
         live.unfed(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

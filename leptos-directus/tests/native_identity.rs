@@ -13,7 +13,8 @@ use any_spawner::Executor;
 use futures::{FutureExt, StreamExt};
 use leptos::prelude::*;
 use leptos_directus::{
-    ConnectionStatus, Directus, NativeOptions, Query, UseDirectusAuthReturn, engine::Counts, use_directus_auth,
+    ConnectionStatus, Directus, NativeOptions, Query, UseDirectusAuthReturn, UseRealtimeCollectionOptions,
+    engine::Counts, use_directus_auth,
 };
 use serde_json::Value;
 use tokio::{
@@ -28,6 +29,7 @@ struct Cms {
     knows_who: AtomicBool,
     asked_who: AtomicUsize,
     sockets: AtomicUsize,
+    asked_for_relations: AtomicUsize,
 }
 
 impl Cms {
@@ -58,6 +60,11 @@ impl Cms {
         let _ = stream.read(&mut request).await;
         let (status, body) = if head.starts_with("POST /auth/login") {
             ("200 OK", r#"{"data":{"expires":900000}}"#)
+        } else if head.starts_with("GET /relations") {
+            self.asked_for_relations.fetch_add(1, Ordering::Relaxed);
+            ("403 Forbidden", r#"{"errors":[{"message":"no","extensions":{"code":"FORBIDDEN"}}]}"#)
+        } else if head.starts_with("GET /items/") {
+            ("200 OK", r#"{"data":[]}"#)
         } else {
             self.asked_who.fetch_add(1, Ordering::Relaxed);
             if self.knows_who.load(Ordering::Relaxed) {
@@ -136,6 +143,27 @@ async fn a_login_that_worked_reopens_the_socket_whatever_follows() {
     until("a socket with the new cookie", || cms.sockets.load(Ordering::Relaxed) == 2).await;
     cms.knows_who.store(true, Ordering::Relaxed);
     until("the name", || is_ada(auth)).await;
+}
+
+#[tokio::test]
+async fn whom_directus_tells_no_relations_asks_again_after_a_login() {
+    let (cms, url) = Cms::start().await;
+    cms.knows_who.store(true, Ordering::Relaxed);
+    let (_owner, directus, auth) = page(&url);
+    let watch = |collection: &str| {
+        directus.watch(collection, Query::new().fields("author.name"), UseRealtimeCollectionOptions::default())
+    };
+    let posts = watch("posts");
+    until("the question", || cms.asked_for_relations.load(Ordering::Relaxed) == 1).await;
+    until("the socket", || cms.sockets.load(Ordering::Relaxed) == 1).await;
+    // The answer was for all of them.
+    let pages = watch("pages");
+    until("the rows", || pages.reads().windows > 0 && posts.reads().windows > 0).await;
+    assert_eq!(cms.asked_for_relations.load(Ordering::Relaxed), 1);
+    auth.login("ada@example.com", "secret").await.unwrap();
+    until("the question again", || cms.asked_for_relations.load(Ordering::Relaxed) == 2).await;
+    until("a socket with the new cookie", || cms.sockets.load(Ordering::Relaxed) == 2).await;
+    assert_eq!(posts.snapshot().error, None);
 }
 
 #[tokio::test]

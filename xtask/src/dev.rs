@@ -1,7 +1,7 @@
 //! `cargo xtask dev`: everything that is needed to see the newsroom and to work on it.
 
 use crate::{
-    directus::{Directus, Installation, LOGINS, Mode},
+    directus::{Directus, Installation, LOGINS, Mode, SCHEMA_TOKEN},
     failure::{Failure, Result},
     http::{check_port, free_port},
     process::{Output, Process, interrupted, pause, wait_for},
@@ -107,7 +107,7 @@ impl Newsroom<'_> {
             .env("LEPTOS_SITE_ADDR", format!("127.0.0.1:{}", self.options.port))
             .env("LEPTOS_RELOAD_PORT", self.reload_port.to_string())
             .envs(self.variables.rows())
-            .env("DIRECTUS_URL", &self.url)
+            .envs(self.server_settings())
             .env_remove("DIRECTUS_ADMIN_TOKEN");
         toolchain.apply(&mut command, &[&bindgen]);
         let mut watch = steps.run("cargo leptos watch", |step| {
@@ -168,7 +168,7 @@ impl Newsroom<'_> {
                 .current_dir(&newsroom.workspace.root)
                 .envs(newsroom.variables.rows())
                 .envs(server_environment(site.root(), port, profile, Some(newsroom.reload_port)))
-                .env("DIRECTUS_URL", &newsroom.url)
+                .envs(newsroom.server_settings())
                 // No page needs it, so no server gets it.
                 .env_remove("DIRECTUS_ADMIN_TOKEN");
             start_server(&mut command, port, Output::Shown, &mut Ticker::new("the server starts"))
@@ -207,6 +207,15 @@ impl Newsroom<'_> {
             }
             pause(LOOK)?;
         }
+    }
+
+    /// Where Directus is, and, if it is ours, with what its relations may be read for visitors.
+    fn server_settings(&self) -> Vec<(&'static str, String)> {
+        let ours = self.directus.is_some().then(|| SCHEMA_TOKEN.to_owned());
+        let token = self.variables.get("DIRECTUS_SCHEMA_TOKEN").or(ours);
+        let mut settings = vec![("DIRECTUS_URL", self.url.clone())];
+        settings.extend(token.map(|token| ("DIRECTUS_SCHEMA_TOKEN", token)));
+        settings
     }
 
     /// Starts it again if it has ended.

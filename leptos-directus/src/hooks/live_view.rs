@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
+use futures::future::join;
 use hydration_context::SerializedDataId;
 use leptos::{prelude::*, reactive::computed::ArcAsyncDerived};
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,7 +28,7 @@ use crate::{
         Reading, RowChanges, RowKey, Shown, ShownRow, Window, as_asked,
     },
     protocol::{Key, Query},
-    rest::{Page, decode, with_fields_of},
+    rest::{Page, Question, Rest, Seen, decode, with_fields_of},
     transport,
 };
 
@@ -396,8 +397,8 @@ impl<T: RowType> View<T> {
     }
 }
 
-/// What is on the screen already, and the rows that it shows.
-type FirstView<T> = (Arc<View<T>>, Option<Page<Value>>);
+/// What is on the screen already, the rows that it shows, and where their relations lead.
+type FirstView<T> = (Arc<View<T>>, Option<Page<Value>>, Seen);
 
 /// A query with everything that makes it the same as another one.
 #[derive(Clone)]
@@ -411,18 +412,21 @@ pub(crate) struct Target {
     persist: Option<String>,
     /// What lists share that show the same new rows: longer and shorter ones do.
     origin: Option<String>,
+    /// Where its relations lead, if that is to be found out.
+    question: Option<Arc<Question>>,
 }
 
 impl Target {
     /// What is read for rows of type `T`.
     pub(crate) fn new<T: RowType>(collection: &str, options: &UseRealtimeCollectionOptions, query: Query) -> Self {
-        let UseRealtimeCollectionOptions { config, watch, new_rows, client_keys, persist, .. } = options;
+        let UseRealtimeCollectionOptions { config, watch, watch_relations, new_rows, client_keys, persist, .. } =
+            options;
         let asked = with_fields_of::<T>(query);
         let Reading { query, unasked, shape } = Reading::of(&asked, &config.key_field);
         let config = LiveConfig { window: shape, ..config.clone() };
         // Rows that were asked for with other fields come out otherwise.
         let name = format!(
-            "{collection}|{}|{unasked:?}|{watch:?}|{config:?}|{new_rows:?}|{:?}",
+            "{collection}|{}|{unasked:?}|{watch:?}|{watch_relations}|{config:?}|{new_rows:?}|{:?}",
             query.canonical(),
             TypeId::of::<T>()
         );
@@ -432,9 +436,11 @@ impl Target {
             let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
             format!("{collection}|{}", whole.canonical())
         });
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), config };
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: Vec::new(), config };
+        let question = watch_relations.then(|| Arc::new(Question::of(collection, &query)));
         Self {
             spec,
+            question,
             query,
             unasked,
             name,
@@ -454,31 +460,40 @@ impl Target {
     }
 
     #[cfg(feature = "native")]
-    pub(crate) fn query(&self) -> &Query {
-        &self.query
-    }
-
-    #[cfg(feature = "native")]
     pub(crate) fn unasked(&self) -> &[String] {
         &self.unasked
     }
 
     fn hold<T: RowType>(&self, client: &Client, first: Option<FirstView<T>>) -> (Held, Arc<View<T>>) {
         client.hold(&self.name, || {
-            let (view, initial) = first.unwrap_or_else(|| (Arc::new(View::new(self, LiveStatus::Loading)), None));
+            let (view, initial, seen) =
+                first.unwrap_or_else(|| (Arc::new(View::new(self, LiveStatus::Loading)), None, Seen::NotAsked));
             let sink: LiveSink = Box::new({
                 let view = Arc::clone(&view);
                 move |news| view.news(news)
             });
-            let origin = self.origin.clone();
-            (view, sink, LiveRequest { spec: self.spec.clone(), query: self.query.clone(), initial, origin })
+            (view, sink, self.request(initial, seen))
         })
+    }
+
+    /// What the driver is to do for it, from these rows on.
+    pub(crate) fn request(&self, initial: Option<Page<Value>>, seen: Seen) -> LiveRequest {
+        let (spec, query) = (self.spec.clone(), self.query.clone());
+        LiveRequest { spec, query, initial, origin: self.origin.clone(), question: self.question.clone(), seen }
+    }
+
+    /// Where its relations lead, as far as the server knows.
+    async fn look(&self, rest: &Rest) -> Seen {
+        match &self.question {
+            Some(question) => rest.look((**question).clone()).await,
+            None => Seen::NotAsked,
+        }
     }
 }
 
-/// For which question the server read rows, and where in the HTML they are; `None` where it did not (a page that the browser
-/// itself went to).
-type First = Option<(u64, SerializedDataId)>;
+/// For which question the server read rows, where in the HTML they are, and where its relations lead; `None` where it did not
+/// read (a page that the browser itself went to).
+type First = Option<(u64, SerializedDataId, Seen)>;
 
 /// A hook's hold on a live query that may change, and what it shows meanwhile.
 pub(crate) struct LiveView<T: RowType> {
@@ -513,7 +528,7 @@ fn server_rows<T: RowType>(
     core: &Core,
     target: Option<&Target>,
     view: &Arc<View<T>>,
-) -> (Option<ArcResource<First>>, Option<(u64, Answer)>) {
+) -> (Option<ArcResource<First>>, Option<(u64, Answer, Seen)>) {
     if matches!(core.mode, Mode::Live(_)) && !transport::is_browser() {
         return (None, None);
     }
@@ -521,7 +536,7 @@ fn server_rows<T: RowType>(
     let request = match (&core.mode, target) {
         (Mode::Server(rest), Some(target)) => {
             let (answer, place) = core.reads.rows(rest, &target.spec.collection, &target.query, &slot);
-            Some((answer, place, target.clone(), Arc::clone(view)))
+            Some((answer, place, rest.clone(), target.clone(), Arc::clone(view)))
         }
         _ => None,
     };
@@ -530,9 +545,16 @@ fn server_rows<T: RowType>(
         move |()| {
             let request = request.clone();
             async move {
-                let (answer, place, target, view) = request?;
-                view.load(&target.spec.config.key_field, answer.await);
-                Some((target.mark(), place?))
+                let (answer, place, rest, target, view) = request?;
+                let look = async {
+                    match &rest {
+                        Ok(rest) => target.look(rest).await,
+                        Err(_) => Seen::NotAsked,
+                    }
+                };
+                let (answer, seen) = join(answer, look).await;
+                view.load(&target.spec.config.key_field, answer);
+                Some((target.mark(), place?, seen))
             }
         },
         true,
@@ -540,8 +562,8 @@ fn server_rows<T: RowType>(
     // Not `resource.get()`, which is for views: a hook's body is no place that could wait for it.
     let data: &ArcAsyncDerived<First> = &resource;
     let found = data.try_read_untracked().and_then(|value| value.clone()).flatten();
-    let found = found.and_then(|(mark, place)| Some((mark, slot.read(&place)?)));
-    if let (Some((_, first)), Some(target)) = (&found, target) {
+    let found = found.and_then(|(mark, place, seen)| Some((mark, slot.read(&place)?, seen)));
+    if let (Some((_, first, _)), Some(target)) = (&found, target) {
         view.load(&target.spec.config.key_field, first.clone());
     }
     (Some(resource), found)
@@ -580,8 +602,8 @@ impl<T: RowType> LiveView<T> {
             asked: StoredValue::new(now.clone()),
         };
         if let Mode::Live(client) = &core.mode {
-            let rows = initial.zip(now.ok()).filter(|((mark, _), target)| *mark == target.mark());
-            let rows = rows.and_then(|((_, rows), target)| Some((target.name, rows.ok()?)));
+            let rows = initial.zip(now.ok()).filter(|((mark, ..), target)| *mark == target.mark());
+            let rows = rows.and_then(|((_, rows, seen), target)| Some((target.name, rows.ok()?, seen)));
             this.follow(client.clone(), target, rows);
         }
         this
@@ -592,12 +614,13 @@ impl<T: RowType> LiveView<T> {
         self,
         client: Client,
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
-        initial: Option<(String, Page<Value>)>,
+        initial: Option<(String, Page<Value>, Seen)>,
     ) {
         let coming = self.coming;
         // The share of what is shown while something else is awaited: what stays on the page stays true meanwhile.
         let leaving: StoredValue<Option<Held>> = StoredValue::new(None);
-        let first = StoredValue::new(initial.map(|(name, rows)| (name, (self.shown.get_untracked(), Some(rows)))));
+        let first =
+            StoredValue::new(initial.map(|(name, rows, seen)| (name, (self.shown.get_untracked(), Some(rows), seen))));
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
             let target = target();
             self.asked.set_value(target.clone());

@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     live::{LiveStatus, Output, ReadScope, RowChanges, as_asked},
     protocol::{Key, Query, Secret},
-    rest::Rest,
+    rest::{Rest, Seen},
     transport::{Credentials, HttpClient, SocketTarget},
 };
 
@@ -168,9 +168,8 @@ impl Directus {
                     News::Write(..) | News::Read { .. } => {}
                 }
             });
-            let request =
-                LiveRequest { spec: target.spec.clone(), query: target.query().clone(), initial: None, origin: None };
-            (board, sink, request)
+            let request = target.request(None, Seen::NotAsked);
+            (board, sink, LiveRequest { origin: None, ..request })
         });
         LiveRows { held: Some(held), board }
     }

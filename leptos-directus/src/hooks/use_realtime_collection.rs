@@ -117,6 +117,7 @@ pub fn use_realtime_collection_with_options<T: RowType>(
 pub struct UseRealtimeCollectionOptions {
     pub(crate) config: LiveConfig,
     pub(crate) watch: Vec<String>,
+    pub(crate) watch_relations: bool,
     pub(crate) immediate: bool,
     pub(crate) new_rows: NewRows,
     pub(crate) client_keys: bool,
@@ -128,6 +129,7 @@ impl Default for UseRealtimeCollectionOptions {
         Self {
             config: LiveConfig::default(),
             watch: Vec::new(),
+            watch_relations: true,
             immediate: true,
             new_rows: NewRows::First,
             client_keys: false,
@@ -150,9 +152,42 @@ impl UseRealtimeCollectionOptions {
     }
 
     /// Changes in these collections put the rows in doubt, too: Directus does not announce a post when its author's name
-    /// changes. None by default.
+    /// changes. What the query itself names is found without ([`watch_relations`](Self::watch_relations)); this is for what
+    /// it does not name, and for where it can't be found. None by default.
     pub fn watch(mut self, collections: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.watch = collections.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the collections that the query's own relations lead to are watched, as if [`watch`](Self::watch) named them.
+    /// `true` by default.
+    ///
+    /// A query names its relations in fields (`author.name`, `comments.*`, `item:pages.title`, `count(comments)`), filter,
+    /// sort, groups, `deep` and `alias`; `*.*` names all of a level. The keys of related rows that `*` gives, and a query
+    /// without fields, are such a relation, too (o2m, m2m, m2a).
+    ///
+    /// # Where its sight ends
+    /// - To which collections they lead is Directus's to tell (`GET /relations`), and it tells whoever may use its app or may
+    ///   read `directus_relations`. For everybody else the page's server tells, if it has a `DIRECTUS_SCHEMA_TOKEN`.
+    /// - A collection that this visitor may not follow stays unseen: no error says so, and the rows are as true as without.
+    /// - What no field says is not seen: relations in permissions, in `$CURRENT_USER.…`, in a flow. So is what the
+    ///   database does by itself (`ON DELETE SET NULL` of a key that is shown as a key).
+    /// - At most 24 collections are found for one query.
+    ///
+    /// What is not seen at once is seen within [`revalidate_every`](Self::revalidate_every).
+    ///
+    /// ```
+    /// use leptos_directus::UseRealtimeCollectionOptions;
+    ///
+    /// // The authors' names are as old as the last read: nobody minds.
+    /// let options = UseRealtimeCollectionOptions::default().watch_relations(false);
+    /// ```
+    ///
+    /// # Server-side rendering
+    /// The server looks it up beside the rows, and the page finds it in the HTML. A page that the browser itself went to
+    /// asks the server once for each kind of query; the rows don't wait for it.
+    pub fn watch_relations(mut self, watch_relations: bool) -> Self {
+        self.watch_relations = watch_relations;
         self
     }
 

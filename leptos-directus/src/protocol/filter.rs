@@ -204,7 +204,7 @@ impl<'de> Deserialize<'de> for Filter {
 }
 
 /// Splits a path at its dots, except those in a function's parentheses, and moves a function to the last name.
-fn segments(path: &str) -> Vec<String> {
+pub(super) fn segments(path: &str) -> Vec<String> {
     let mut segments = vec![String::new()];
     let mut depth = 0_usize;
     for character in path.chars() {

@@ -4,6 +4,7 @@
 //!
 //! - [`ClientMessage`], [`ServerMessage`] and the [`DirectusCodec`] between them and text: Directus's WebSocket protocol.
 //! - [`Query`] and [`Filter`]: what to read, for WebSocket and REST alike.
+//! - [`Relations`]: which collections a query's fields lead to.
 //! - [`Key`]: a primary key as text, so that `"7"` and `7` are the same row.
 //! - [`fields_of`]: the fields that a Rust type names, asked of serde.
 //! - [`rest`]: bodies and paths of Directus's REST interface.
@@ -15,6 +16,7 @@ mod fields;
 mod filter;
 mod key;
 mod query;
+mod relations;
 pub mod rest;
 mod secret;
 mod server;
@@ -26,7 +28,9 @@ pub use error_code::ErrorCode;
 pub use fields::fields_of;
 pub use filter::{FieldFilter, Filter, Variable};
 pub use key::Key;
+pub(crate) use query::IN_QUERY;
 pub use query::{FieldNames, Query, QueryError};
+pub use relations::Relations;
 pub use rest::{ErrorBody, RestBody, RestError, collection_path, item_path};
 pub use secret::Secret;
 pub use server::{ErrorFrame, ItemsFrame, ServerMessage, SubscriptionEvent, SubscriptionFrame};

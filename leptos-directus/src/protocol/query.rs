@@ -90,7 +90,7 @@ pub struct Query {
 const LONGEST_QUERY_STRING: usize = 2000;
 
 /// What stays readable in a query string: what no URL and no `qs` parser (Directus's) takes for anything else.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -248,7 +248,7 @@ impl Query {
     /// assert_eq!(query.relations().into_iter().collect::<Vec<_>>(), ["author", "comments", "topics"]);
     /// ```
     ///
-    /// What hides in wildcards (`*.*`) does not show.
+    /// What hides in wildcards (`*.*`) does not show. [`paths`](Self::paths) are what is followed to the collections.
     pub fn relations(&self) -> BTreeSet<String> {
         let mut relations = BTreeSet::new();
         let paths = self.fields.iter().chain(&self.group_by).map(String::as_str);

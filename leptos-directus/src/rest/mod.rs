@@ -4,6 +4,7 @@
 //! browser's business. On the server the visitor's session is sent to Directus directly. [`Rest`] holds that difference.
 
 mod items;
+pub(crate) mod sight;
 mod visitor;
 mod writes;
 
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 
 pub use items::Items;
 pub(crate) use items::with_fields_of;
+pub(crate) use sight::{Question, Seen};
 pub use visitor::Visitor;
 
 use crate::{
@@ -73,6 +75,8 @@ pub(crate) struct Rest {
     /// keep a visitor from public data).
     session_ended: Arc<AtomicBool>,
     timeout: Duration,
+    /// Who knows where relations lead, where pages are rendered.
+    pub(crate) guide: Option<Arc<dyn sight::Guide>>,
 }
 
 impl Rest {
@@ -84,6 +88,7 @@ impl Rest {
             caller: Arc::default(),
             session_ended: Arc::default(),
             timeout: TIMEOUT,
+            guide: None,
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    rest: Rest,
+    pub(crate) rest: Rest,
 }
 
 impl Visitor {

@@ -1,11 +1,12 @@
 //! What an operator can set, in one place.
 
-use std::{path::PathBuf, time::Duration};
+use std::{convert::Infallible, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 use reqwest::Url;
 
 use super::{mode::Mode, origin::Origin};
+use crate::protocol::Secret;
 
 /// Everything that the server side of this crate can be told, by flag or by environment variable.
 ///
@@ -86,6 +87,12 @@ pub struct DirectusConfig {
     #[arg(long, env = "DIRECTUS_CA_FILE", value_name = "DIRECTUS_CA_FILE")]
     pub directus_ca_file: Option<PathBuf>,
 
+    /// A static token with which this server reads Directus's `/relations` for visitors to whom Directus does not tell them, and
+    /// nothing else: lists then follow the relations that they name. Whoever asks learns which collections they lead to, so
+    /// it should be a user's who may read `directus_relations` and what the public may read; an administrator's is none.
+    #[arg(long, env = "DIRECTUS_SCHEMA_TOKEN", value_name = "DIRECTUS_SCHEMA_TOKEN", value_parser = secret, hide_env_values = true)]
+    pub directus_schema_token: Option<Secret>,
+
     /// Where the socket is offered; exactly this path.
     #[arg(long, env = "DIRECTUS_SOCKET_PATH", value_name = "DIRECTUS_SOCKET_PATH", default_value = DEFAULT_SOCKET_PATH)]
     pub directus_socket_path: String,
@@ -159,6 +166,7 @@ impl Default for DirectusConfig {
             directus_trust_proxy: false,
             directus_served_over_https: HttpsSetting::Auto,
             directus_ca_file: None,
+            directus_schema_token: None,
             directus_socket_path: DEFAULT_SOCKET_PATH.to_owned(),
             directus_rest_path: DEFAULT_REST_PATH.to_owned(),
             directus_max_sockets: DEFAULT_MAX_SOCKETS,
@@ -276,6 +284,16 @@ impl DirectusConfig {
                 })
             })
             .collect::<Result<_, _>>()?;
+        if let Some(token) = &self.directus_schema_token
+            && !token.expose().bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(ConfigError {
+                name: "DIRECTUS_SCHEMA_TOKEN",
+                // Not repeated.
+                problem: "it holds what no token holds".to_owned(),
+                expected: "the static token of a Directus user: letters, digits and signs, without blanks",
+            });
+        }
         let at_least = |name, value: u64, least: u64, expected| {
             let problem = format!("`{value}` is too small");
             if value < least { Err(ConfigError { name, problem, expected }) } else { Ok(()) }
@@ -351,6 +369,11 @@ fn bad_path(name: &'static str, value: &str) -> ConfigError {
     }
 }
 
+/// Whatever is given is taken, so that no message repeats it.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.trim()))
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -416,6 +439,16 @@ mod tests {
     fn a_password_in_the_url_is_refused_and_not_repeated() {
         let error = error(|config| config.directus_url = "https://admin:hunter2@cms.example".into());
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_token_that_is_none_is_refused_and_not_repeated() {
+        let error = error(|config| config.directus_schema_token = Some("hunter 2".into()));
+        assert_eq!(error.name, "DIRECTUS_SCHEMA_TOKEN");
+        assert!(!error.to_string().contains("hunter"), "{error}");
+        let config = Cli::try_parse_from(["server", "--directus-schema-token", " t0ken "]).unwrap().directus;
+        assert_eq!(config.directus_schema_token, Some("t0ken".into()));
+        assert!(!format!("{config:?}").contains("t0ken"));
     }
 
     #[test]

@@ -35,14 +35,19 @@ mod cookies;
 mod doctor;
 mod mode;
 mod origin;
+mod relations;
 mod relay;
 mod rest;
 mod socket;
 mod upstream;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, routing::any};
+use futures::{FutureExt, future::BoxFuture};
 use http::HeaderMap;
 use reqwest::Url;
 use tokio::{
@@ -56,14 +61,19 @@ use self::{
     config::Settings,
     mode::FoundMode,
     origin::OwnHost,
-    upstream::Upstream,
+    relations::{Schema, Whose},
+    upstream::{Caller, Upstream},
 };
 pub use self::{
     config::{ConfigError, DirectusConfig, HttpsSetting, ModeSetting},
     doctor::{Finding, Health},
     mode::Mode,
 };
-use crate::{protocol::Secret, rest::Visitor, transport::HttpClient};
+use crate::{
+    protocol::Secret,
+    rest::{Question, Rest, Seen, Visitor, sight::Guide},
+    transport::{Credentials, HttpClient},
+};
 
 /// The way to one Directus, shared by all visitors. Cloning is cheap, and clones are the same server.
 ///
@@ -84,6 +94,7 @@ struct Shared {
     settings: Settings,
     upstream: Arc<Upstream>,
     mode: FoundMode,
+    schema: Schema,
     /// One for each socket that may be open.
     permits: Arc<Semaphore>,
     draining: watch::Sender<bool>,
@@ -105,6 +116,7 @@ impl DirectusServer {
             upstream,
             settings,
             mode: FoundMode::default(),
+            schema: Schema::default(),
             draining: watch::Sender::new(false),
             logged: Mutex::new(None),
         })))
@@ -153,15 +165,46 @@ impl DirectusServer {
     /// Outside a request nothing is provided.
     pub fn provide_context(&self) {
         let Some(parts) = leptos::prelude::use_context::<http::request::Parts>() else { return };
-        let upstream = &self.0.upstream;
-        let http = HttpClient::new(upstream.http(), upstream.tls());
-        let cookie = &self.0.settings.config.directus_session_cookie;
-        let session = self.session_from_cookies(&parts.headers).map(|session| (cookie.clone(), session));
+        let session = self.session_from_cookies(&parts.headers);
         let own = self.0.own_host(&parts.headers);
         let trust_proxy = self.0.settings.config.directus_trust_proxy;
         let caller = caller(&parts.headers, peer(&parts.extensions), &own, trust_proxy);
-        let visitor = Visitor::new(http, upstream.base().as_str(), session).described_by(caller.into_pairs());
+        let mut visitor = self.visitor(session.as_ref(), caller);
+        visitor.rest.guide = Some(Arc::new(VisitorsGuide {
+            server: self.clone(),
+            whose: Whose::visitor(session.as_ref()),
+            rest: visitor.rest(),
+        }));
         leptos::prelude::provide_context(visitor);
+    }
+
+    /// Reads from Directus as a visitor.
+    fn visitor(&self, session: Option<&Secret>, caller: Caller) -> Visitor {
+        let upstream = &self.0.upstream;
+        let http = HttpClient::new(upstream.http(), upstream.tls());
+        let cookie = &self.0.settings.config.directus_session_cookie;
+        let session = session.map(|session| (cookie.clone(), session.clone()));
+        Visitor::new(http, upstream.base().as_str(), session).described_by(caller.into_pairs())
+    }
+
+    /// Where relations lead, as far as Directus tells it to this visitor, or to us.
+    async fn look(&self, whose: Whose, rest: Rest, question: &Question) -> Seen {
+        let own = self.0.schema.relations(whose, rest).await;
+        match own {
+            Some(relations) => Seen::Collections(question.answer(&relations)),
+            None => self.look_by_token(question).await,
+        }
+    }
+
+    async fn look_by_token(&self, question: &Question) -> Seen {
+        let Some(token) = self.0.settings.config.directus_schema_token.as_ref() else { return Seen::Unknown };
+        let upstream = &self.0.upstream;
+        let http = HttpClient::new(upstream.http(), upstream.tls());
+        let rest = Rest::new(http, upstream.base().as_str(), Credentials::Token(token.clone()));
+        match self.0.schema.relations(Whose::OurToken, rest).await {
+            Some(relations) => Seen::Collections(question.answer(&relations)),
+            None => Seen::Unknown,
+        }
     }
 
     /// The shared HTTP client: system roots and the configured ones, no proxy, no redirects.
@@ -177,6 +220,24 @@ impl DirectusServer {
     /// The visitor's session, if the request has one.
     pub(crate) fn session_from_cookies(&self, headers: &HeaderMap) -> Option<Secret> {
         cookies::session(headers, &self.0.settings.config.directus_session_cookie)
+    }
+}
+
+/// How long a page that is rendered waits for it, beside its rows.
+const RENDER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Knows where relations lead, for the visitor whose page is rendered.
+#[derive(Debug)]
+struct VisitorsGuide {
+    server: DirectusServer,
+    whose: Whose,
+    rest: Rest,
+}
+
+impl Guide for VisitorsGuide {
+    fn answer(&self, question: Question) -> BoxFuture<'static, Seen> {
+        let (server, whose, rest) = (self.server.clone(), self.whose.clone(), self.rest.clone());
+        async move { timeout(RENDER_PATIENCE, server.look(whose, rest, &question)).await.unwrap_or_default() }.boxed()
     }
 }
 
@@ -287,6 +348,18 @@ mod tests {
         let behind_a_proxy = items_for_a_visitor(&server(url, true));
         behind_a_proxy.delete(1).await.unwrap();
         assert_eq!(seen.next().await.unwrap()["x-forwarded-for"], "6.6.6.6, 203.0.113.9");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_does_not_wait_for_where_its_relations_lead() {
+        // It takes connections and says nothing.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server(format!("http://{}", silent.local_addr().unwrap()), false);
+        let visitor = server.visitor(None, Caller::default());
+        let guide = VisitorsGuide { server, whose: Whose::Anonymous, rest: visitor.rest() };
+        let begun = tokio::time::Instant::now();
+        assert_eq!(guide.answer(Question::of("posts", &Query::new())).await, Seen::NotAsked);
+        assert_eq!(begun.elapsed().as_secs(), RENDER_PATIENCE.as_secs());
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ use super::{
     admission::{Admitted, Code, Verdict, admit},
     caller::{caller, peer},
     origin::{Source, source, source_of_a_read},
+    relations,
     relay::{Accepted, Rules, relay},
     upstream::socket_config,
 };
@@ -126,6 +127,9 @@ pub(super) async fn answer(State(server): State<DirectusServer>, mut request: Re
     }
     let peer = peer(request.extensions());
     let caller = caller(request.headers(), peer, &own, config.directus_trust_proxy);
+    if is_read && let Some(asked) = relations::asked(request.uri().query()) {
+        return relations::answer(&server, session.as_ref(), caller, asked).await;
+    }
     let admitted = admit(shared, session.as_ref(), &caller, is_read).await;
     let accept = match (wanted, admitted) {
         (Wanted::Socket(accept), Ok((admitted, _))) => {

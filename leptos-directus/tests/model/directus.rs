@@ -168,6 +168,16 @@ impl Directus {
         }
     }
 
+    /// Whether all that happens in a collection is told over this socket.
+    pub(crate) fn announces(&self, number: u64, collection: Collection) -> bool {
+        self.peers.get(&number).is_some_and(|peer| {
+            let has = |event: &EventKind| {
+                peer.subscriptions.iter().any(|known| known.collection == collection && known.event == Some(*event))
+            };
+            EventKind::ALL.iter().all(has)
+        })
+    }
+
     /// A write is told: the rows are read now, for each subscription by its own query and rights.
     pub(crate) fn dispatches(&self, announcement: &Announcement) -> Vec<(u64, ServerMessage)> {
         let mut frames = Vec::new();

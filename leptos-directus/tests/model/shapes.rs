@@ -11,12 +11,14 @@ pub(crate) struct Shape {
     pub(crate) query: Query,
     pub(crate) only_key: Option<Key>,
     pub(crate) watches_authors: bool,
+    /// Nobody asked for them: it is found out, before or later, that the query leads to them.
+    pub(crate) finds_authors: bool,
     /// Seconds.
     pub(crate) revalidate: Option<u64>,
     pub(crate) about: &'static str,
 }
 
-pub(crate) const SHAPES: u8 = 35;
+pub(crate) const SHAPES: u8 = 37;
 
 pub(crate) fn shape(number: u8) -> Shape {
     let plain = |collection: Collection| {
@@ -25,6 +27,7 @@ pub(crate) fn shape(number: u8) -> Shape {
     let related = Query::new().fields(["id", "title", "flag", "author.id", "author.title", "author.v", "v"]);
     let flagged = || Filter::field("flag").eq(true);
     let mut watches_authors = false;
+    let mut finds_authors = false;
     let mut revalidate = None;
     let mut only_key = None;
     let (about, collection, query) = match number {
@@ -89,11 +92,20 @@ pub(crate) fn shape(number: u8) -> Shape {
             ("articles by -rank with their children", Articles, query)
         }
         33 => ("notes by day and -rank", Notes, plain(Notes).sort(["day", "-rank"])),
+        34 => {
+            finds_authors = true;
+            ("articles by author, who are found", Articles, related.sort("author.title"))
+        }
+        35 => {
+            finds_authors = true;
+            let filter = Filter::field("author.title").contains("e");
+            ("articles of authors with an e, who are found", Articles, related.filter(filter).sort("-rank").limit(3))
+        }
         22 => ("3 articles by year", Articles, plain(Articles).sort("year(day)").limit(3)),
         _ => ("3 articles by -id", Articles, plain(Articles).sort("-id").limit(3)),
     };
     let query = query.for_reading(collection.key_field());
-    Shape { collection, query, only_key, watches_authors, revalidate, about }
+    Shape { collection, query, only_key, watches_authors, finds_authors, revalidate, about }
 }
 
 impl Shape {

@@ -100,6 +100,24 @@ fn an_author_s_change_shows_in_the_articles_that_watch() {
 }
 
 #[test]
+fn an_author_s_change_shows_in_the_articles_that_lead_to_it() {
+    for shape in [34, 35] {
+        check(&[
+            attach(shape),
+            Op::Check,
+            wait(3_000),
+            update(Authors, 0, Field::Title, 3),
+            Op::Check,
+            Op::Cut,
+            update(Authors, 1, Field::Title, 2),
+            Op::Check,
+            delete(Authors, 0),
+            Op::Check,
+        ]);
+    }
+}
+
+#[test]
 fn after_a_cut_what_happened_meanwhile_is_caught_up_with() {
     check(&[attach(1), Op::Check, Op::Cut, create(Articles), wait(30), delete(Articles, 1), Op::Check]);
 }

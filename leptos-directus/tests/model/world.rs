@@ -44,6 +44,8 @@ enum Event {
     Heartbeat,
     /// An echo of a socket that the page has given up.
     Echo(u64),
+    /// It is found out where the query's relations lead.
+    Finds(QueryId),
     // What the page writes itself, and who it asks for.
     Writes(Request),
     Written(WriteId, Result<Value, Error>),
@@ -379,6 +381,14 @@ impl World {
                     self.push(number, Packet::Frame(frame));
                 }
                 Ok(())
+            }
+            Event::Finds(id) => {
+                self.note(|| format!("{id:?} is found to lead to the authors"));
+                if let Some(watched) = self.watched.get_mut(&id) {
+                    watched.allowed += 2;
+                }
+                self.engine.find(self.now, id, &[Collection::Authors.name().to_owned()]);
+                self.drain(Cause::Other)
             }
             Event::Gone(number) => {
                 self.directus.peers.remove(&number);
@@ -860,11 +870,17 @@ impl World {
             ..LiveConfig::default()
         };
         let view = View::new(key_field, page.as_ref());
+        let is_found_before = shape.finds_authors && self.random.bool();
         let spec = QuerySpec {
             collection: shape.collection.name().to_owned(),
             watch: shape.watch().into_iter().map(|collection| collection.name().to_owned()).collect(),
+            found: if is_found_before { vec![Collection::Authors.name().to_owned()] } else { Vec::new() },
             config,
         };
+        if shape.finds_authors && !is_found_before {
+            let delay = self.upto(2_000);
+            self.agenda.plan(self.now + delay, Event::Finds(id));
+        }
         self.note(|| format!("{id:?} is attached: {}", shape.about));
         let new_rows = if self.next.is_multiple_of(2) { NewRows::First } else { NewRows::Last };
         let left = left.and_then(|id| self.watched.get(&id));
@@ -1001,12 +1017,17 @@ impl World {
         self.rows_written += keys.len() as u64;
         let cascades = collection == Collection::Authors && event == EventKind::Delete;
         let hides = self.directus.database.right(self.who, collection) == Right::Flagged;
+        let are_found = match self.socket {
+            Socket::Open(number) => self.directus.announces(number, Collection::Authors),
+            _ => true,
+        };
         for watched in self.watched.values_mut() {
             let shape = &watched.shape;
             let own = shape.collection == collection;
             let related = collection == Collection::Authors && shape.relates();
-            let hears = own || shape.watches_authors;
-            if ((own || related) && (!told || hides || !hears)) || (cascades && !shape.watches_authors) {
+            let hears_authors = shape.watches_authors || (shape.finds_authors && are_found);
+            let hears = own || hears_authors;
+            if ((own || related) && (!told || hides || !hears)) || (cascades && !hears_authors) {
                 watched.untold = true;
             }
         }

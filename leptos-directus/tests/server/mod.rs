@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "see above")]
 
 mod head;
+mod log;
 mod stand_in;
 
 use std::{fmt::Debug, future::Future, net::SocketAddr, panic::Location, time::Duration};
@@ -14,6 +15,7 @@ use axum::Router;
 use futures::StreamExt;
 pub(crate) use head::Head;
 use leptos_directus::server::{DirectusConfig, DirectusServer, directus_routes};
+pub(crate) use log::Log;
 use serde_json::Value;
 pub(crate) use stand_in::{Asked, Play, SESSION, Socket, StandIn};
 use tokio::{

@@ -27,6 +27,9 @@ use std::{
 pub(crate) const ADMIN_EMAIL: &str = "admin@example.com";
 const ADMIN_PASSWORD: &str = "admin-pass-1";
 const ADMIN_TOKEN: &str = "admin-static-token";
+/// Of the user in `end2end/directus/access.json` who may read what the public may, and its relations: for our server's
+/// `DIRECTUS_SCHEMA_TOKEN`.
+pub(crate) const SCHEMA_TOKEN: &str = "schema-static-token";
 
 /// What people log in with, for the end of `cargo xtask dev`.
 pub(crate) const LOGINS: [(&str, &str, &str); 3] = [

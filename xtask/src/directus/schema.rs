@@ -199,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn whose_token_our_server_gets_sees_what_the_public_sees() {
+        let schema = schema();
+        let user = list(&schema.access["users"]).find(|user| user["token"] == super::super::SCHEMA_TOKEN);
+        let role = list(&schema.access["roles"]).find(|role| role["id"] == user.expect("the user")["role"]);
+        let policies: Vec<&Value> = list(&role.expect("the role")["policies"]).collect();
+        let own = list(&schema.access["policies"]).find(|policy| policies.contains(&&policy["id"]));
+        let own = own.expect("a policy");
+        assert!(policies.len() == 2 && policies.contains(&&json!(PUBLIC_POLICY)));
+        let rights = json!([{ "collection": "directus_relations", "actions": ["read"] }]);
+        assert_eq!(own["permissions"], rights);
+        assert_eq!((&own["admin_access"], &own["app_access"]), (&json!(false), &json!(false)));
+    }
+
+    #[test]
     fn seeded_rows_use_fields_of_the_schema_only() {
         let schema = schema();
         for seed in list(&schema.seeds) {

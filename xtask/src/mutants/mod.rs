@@ -130,7 +130,7 @@ struct Copy<'a> {
     log: PathBuf,
 }
 
-const PURE_FOLDERS: [&str; 3] = ["connection", "live", "protocol"];
+const PURE_FOLDERS: [&str; 4] = ["connection", "engine", "live", "protocol"];
 const PURE_FILES: [&str; 2] = ["engine.rs", "error.rs"];
 const DEPENDENCIES: [&str; 8] =
     ["codee", "fastrand", "futures", "percent-encoding", "serde", "serde_json", "serde_path_to_error", "thiserror"];

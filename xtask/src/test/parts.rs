@@ -2,7 +2,7 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Installation, Mode, OLDER, has_rules},
+    directus::{Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
@@ -442,7 +442,8 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     command
         .current_dir(scratch.path())
         .envs(server_environment(&site, port, Profile::Release, None))
-        .env("DIRECTUS_URL", &directus_url);
+        .env("DIRECTUS_URL", &directus_url)
+        .env("DIRECTUS_SCHEMA_TOKEN", SCHEMA_TOKEN);
     let server = start_server(&mut command, port, Output::Logged(&server_log), &mut ticker)?;
 
     let artefacts = run.logs.join("e2e");

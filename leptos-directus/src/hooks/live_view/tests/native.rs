@@ -32,7 +32,7 @@ fn from_html(core: &Arc<Core>, query: RwSignal<Query>) -> LiveView<Post> {
         core: StoredValue::new(Arc::clone(core)),
         asked: StoredValue::new(Ok(read.clone())),
     };
-    this.follow(core.client().unwrap().clone(), move || Ok(target()), Some((read.name, page)));
+    this.follow(core.client().unwrap().clone(), move || Ok(target()), Some((read.name, page, Seen::NotAsked)));
     this
 }
 

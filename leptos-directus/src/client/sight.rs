@@ -1,0 +1,207 @@
+//! Which collections the relations of the page's queries lead to: what is known of it, and what is being asked.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use crate::{
+    error::Error,
+    protocol::Relations,
+    rest::{Question, Rest, Seen},
+};
+
+/// Who is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Informant {
+    /// The page's own server, question by question, at this path. A browser asks nobody else: a refusal by Directus would be
+    /// an error in its console.
+    Server(String),
+    /// Directus, once, for everything.
+    Directus,
+}
+
+/// What somebody answered.
+#[derive(Debug)]
+pub(super) enum Word {
+    Of(Arc<Question>, Seen),
+    /// `None` if Directus does not tell.
+    Everything(Option<Relations>),
+}
+
+impl Informant {
+    pub(super) async fn ask(self, rest: Rest, question: Arc<Question>) -> Result<Word, Error> {
+        match self {
+            Self::Server(path) => {
+                let seen = rest.ask_server(&path, &question).await?;
+                Ok(Word::Of(question, seen))
+            }
+            Self::Directus => rest.relations().await.map(Word::Everything),
+        }
+    }
+}
+
+/// What comes of a look.
+#[derive(Debug, PartialEq)]
+pub(super) enum Look {
+    /// The question leads to these collections.
+    Seen(Vec<String>),
+    /// Somebody is to be asked; the answer is to be given with this number.
+    Ask(u64),
+    /// It is being asked, or it is no use.
+    Nothing,
+}
+
+#[derive(Debug)]
+pub(super) struct Sight {
+    informant: Informant,
+    answers: HashMap<Arc<Question>, Vec<String>>,
+    relations: Option<Relations>,
+    /// What is being asked.
+    under_way: HashSet<Arc<Question>>,
+    /// This visitor is told nothing: not asked again until something has changed.
+    is_blind: bool,
+    /// Counts the visitors: an answer for the former one comes too late.
+    era: u64,
+}
+
+impl Sight {
+    pub(super) fn new(informant: Informant) -> Self {
+        Self { informant, answers: HashMap::new(), relations: None, under_way: HashSet::new(), is_blind: false, era: 0 }
+    }
+
+    pub(super) fn informant(&self) -> Informant {
+        self.informant.clone()
+    }
+
+    pub(super) fn look(&mut self, question: &Arc<Question>) -> Look {
+        if let Some(relations) = &self.relations {
+            return Look::Seen(question.answer(relations));
+        }
+        if let Some(collections) = self.answers.get(question) {
+            return Look::Seen(collections.clone());
+        }
+        // The first question finds out whether there is any use in asking: a crowd of others would all be told nothing.
+        let is_first_under_way = self.answers.is_empty() && !self.under_way.is_empty();
+        if self.is_blind || is_first_under_way || !self.under_way.insert(Arc::clone(question)) {
+            return Look::Nothing;
+        }
+        Look::Ask(self.era)
+    }
+
+    /// What the server has put into the HTML.
+    pub(super) fn learn(&mut self, question: &Arc<Question>, seen: Seen) {
+        match seen {
+            Seen::NotAsked => {}
+            Seen::Unknown => self.is_blind = true,
+            Seen::Collections(collections) => drop(self.answers.insert(Arc::clone(question), collections)),
+        }
+    }
+
+    /// Whether an answer says something new. Where nobody could be reached, it is asked again when something happens.
+    pub(super) fn told(&mut self, era: u64, question: &Arc<Question>, word: Result<Word, Error>) -> bool {
+        if era != self.era {
+            return false;
+        }
+        self.under_way.remove(question);
+        match word {
+            Ok(Word::Of(question, seen)) => self.learn(&question, seen),
+            Ok(Word::Everything(Some(relations))) => self.relations = Some(relations),
+            Ok(Word::Everything(None)) => self.is_blind = true,
+            Err(_) => return false,
+        }
+        !self.is_blind
+    }
+
+    /// The visitor is another one, who may be told something else.
+    pub(super) fn doubt(&mut self) {
+        let era = self.era + 1;
+        *self = Self { era, ..Self::new(self.informant.clone()) };
+    }
+
+    /// There was no connection for a while: who was told nothing may ask again.
+    pub(super) fn hope(&mut self) {
+        self.is_blind = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::protocol::Query;
+
+    fn question(fields: &str) -> Arc<Question> {
+        Arc::new(Question::of("posts", &Query::new().fields(fields)))
+    }
+
+    fn page() -> Sight {
+        Sight::new(Informant::Server("/directus-ws".to_owned()))
+    }
+
+    fn authors() -> Seen {
+        Seen::Collections(vec!["authors".to_owned()])
+    }
+
+    #[test]
+    fn each_question_is_asked_once() {
+        let (mut sight, one, other) = (page(), question("author.name"), question("comments.text"));
+        assert_eq!(sight.look(&one), Look::Ask(0));
+        assert_eq!(sight.look(&question("author.name")), Look::Nothing);
+        assert_eq!(sight.look(&other), Look::Nothing, "the first one tells whether there is any use");
+        assert!(sight.told(0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
+        assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
+        assert_eq!(sight.look(&other), Look::Ask(0));
+        assert_eq!(sight.look(&other), Look::Nothing);
+        assert_eq!(sight.look(&question("topics.id")), Look::Ask(0));
+    }
+
+    #[test]
+    fn what_the_html_says_is_not_asked() {
+        let (mut sight, one) = (page(), question("author.name"));
+        sight.learn(&one, Seen::NotAsked);
+        assert_eq!(sight.look(&one), Look::Ask(0));
+        let mut sight = page();
+        sight.learn(&one, authors());
+        assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
+        sight.learn(&question("b"), Seen::Unknown);
+        assert_eq!(sight.look(&question("c")), Look::Nothing, "the server tells this visitor nothing");
+    }
+
+    #[test]
+    fn another_visitor_asks_anew_and_late_answers_do_not_count() {
+        let (mut sight, one) = (page(), question("author.name"));
+        assert_eq!(sight.look(&one), Look::Ask(0));
+        sight.doubt();
+        assert_eq!(sight.look(&one), Look::Ask(1));
+        assert!(!sight.told(0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
+        assert_eq!(sight.look(&one), Look::Nothing, "the second one is under way");
+        assert!(!sight.told(1, &one, Ok(Word::Of(Arc::clone(&one), Seen::Unknown))));
+        assert_eq!(sight.look(&one), Look::Nothing);
+        sight.hope();
+        assert_eq!(sight.look(&one), Look::Ask(1));
+    }
+
+    #[test]
+    fn what_nobody_answered_may_be_asked_again() {
+        let (mut sight, one) = (page(), question("author.name"));
+        assert_eq!(sight.look(&one), Look::Ask(0));
+        assert!(!sight.told(0, &one, Err(Error::network("nobody is there"))));
+        assert_eq!(sight.look(&one), Look::Ask(0));
+    }
+
+    #[test]
+    fn directus_is_asked_once_for_everything() {
+        let mut sight = Sight::new(Informant::Directus);
+        let (one, other) = (question("author.name"), question("comments.text"));
+        assert_eq!(sight.look(&one), Look::Ask(0));
+        assert_eq!(sight.look(&other), Look::Nothing);
+        let relations = Relations::from_rows(&json!([
+            { "collection": "posts", "field": "author", "related_collection": "authors" },
+        ]));
+        assert!(sight.told(0, &one, Ok(Word::Everything(Some(relations)))));
+        assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
+        assert_eq!(sight.look(&other), Look::Seen(Vec::new()));
+    }
+}

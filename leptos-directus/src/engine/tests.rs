@@ -1,0 +1,271 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{live::LiveStatus, protocol::DirectusCodec};
+use codee::Decoder;
+
+const POSTS: QueryId = QueryId(1);
+
+/// An engine with its socket, and a Directus that answers what it is asked.
+struct Scene {
+    engine: Engine,
+    now: Millis,
+    /// Collections that Directus does not let this visitor follow.
+    refused: Vec<&'static str>,
+    /// Subscribe frames that were sent: uid and collection.
+    sent: Vec<(String, String)>,
+    unanswered: Vec<(String, String)>,
+    reads: Vec<(QueryId, ReadId, ReadScope)>,
+    status: Option<(LiveStatus, Option<Error>)>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut scene = Self {
+            engine: Engine::new(ConnectionConfig::default()),
+            now: 0,
+            refused: Vec::new(),
+            sent: Vec::new(),
+            unanswered: Vec::new(),
+            reads: Vec::new(),
+            status: None,
+        };
+        scene.engine.connect(0);
+        scene.drain();
+        scene
+    }
+
+    fn spec(found: &[&str]) -> QuerySpec {
+        let found = found.iter().map(|name| (*name).to_owned()).collect();
+        QuerySpec { collection: "posts".to_owned(), found, ..QuerySpec::default() }
+    }
+
+    /// With a live list of posts.
+    fn live(found: &[&str]) -> Self {
+        let mut scene = Self::new();
+        scene.engine.attach(scene.now, POSTS, Self::spec(found), None);
+        scene.answer_all();
+        scene.answer_read();
+        assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+        scene.sent.clear();
+        scene
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.engine.next_output() {
+            match output {
+                Output::Open(socket) => self.engine.opened(self.now, socket),
+                Output::Send(message) => {
+                    let frame = serde_json::to_value(message).unwrap();
+                    if frame["type"] == "subscribe" {
+                        let text = |name: &str| frame[name].as_str().unwrap().to_owned();
+                        self.sent.push((text("uid"), text("collection")));
+                        self.unanswered.push((text("uid"), text("collection")));
+                    }
+                }
+                Output::Read(id, read, scope) => self.reads.push((id, read, scope)),
+                Output::Live(POSTS, live::Output::Status(status, error)) => self.status = Some((status, error)),
+                _ => {}
+            }
+        }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "the frames are easier to read")]
+    fn frame(&mut self, frame: Value) {
+        self.now += 1;
+        self.engine.frame(self.now, DirectusCodec::decode(frame.to_string().as_str()).unwrap());
+        self.drain();
+    }
+
+    /// Directus answers every subscription that waits.
+    fn answer_all(&mut self) {
+        self.drain();
+        for (uid, collection) in std::mem::take(&mut self.unanswered) {
+            self.frame(if self.refused.contains(&collection.as_str()) {
+                json!({ "type": "subscribe", "status": "error", "error": { "code": "FORBIDDEN", "message": "no" }, "uid": uid })
+            } else {
+                json!({ "type": "subscription", "event": "init", "uid": uid })
+            });
+        }
+    }
+
+    /// The one read that is on its way comes back.
+    #[track_caller]
+    fn answer_read(&mut self) -> ReadScope {
+        self.drain();
+        assert_eq!(self.reads.len(), 1, "{:?}", self.reads);
+        let (id, read, scope) = self.reads.remove(0);
+        self.now += 1;
+        let page = Page { items: vec![json!({ "id": 1 }), json!({ "id": 2 })], meta: None };
+        self.engine.reply(self.now, id, read, Ok(page));
+        self.drain();
+        scope
+    }
+
+    fn find(&mut self, collections: &[&str]) {
+        let collections: Vec<String> = collections.iter().map(|name| (*name).to_owned()).collect();
+        self.engine.find(self.now, POSTS, &collections);
+        self.drain();
+    }
+
+    /// Directus announces an update to whoever was told that it would.
+    fn announce(&mut self, collection: &str, key: u64, uids: &[(String, String)]) {
+        let (uid, _) = uids.iter().filter(|(_, of)| of == collection).nth(1).expect("it is subscribed to");
+        self.frame(json!({ "type": "subscription", "event": "update", "uid": uid, "data": [{ "id": key }] }));
+    }
+
+    #[track_caller]
+    fn assert_quiet(&mut self) {
+        self.drain();
+        assert_eq!((&self.sent[..], &self.reads[..]), (&[][..], &[][..]));
+    }
+
+    fn tick_to(&mut self, now: Millis) {
+        self.now = now;
+        self.engine.tick(now);
+        self.drain();
+    }
+}
+
+fn collections(sent: &[(String, String)]) -> Vec<&str> {
+    let mut names: Vec<&str> = sent.iter().map(|(_, collection)| collection.as_str()).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn what_is_found_before_is_waited_for_and_read_once() {
+    let mut scene = Scene::new();
+    scene.engine.attach(scene.now, POSTS, Scene::spec(&["authors"]), None);
+    scene.drain();
+    let sent = scene.sent.clone();
+    assert_eq!((collections(&sent), sent.len()), (vec!["posts", "authors"], 6));
+    let authors = scene.unanswered.split_off(3);
+    scene.answer_all();
+    assert_eq!(scene.reads, [], "a change of an author would be lost now");
+    scene.unanswered = authors;
+    scene.answer_all();
+    scene.answer_read();
+    assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+    scene.sent.clear();
+    scene.assert_quiet();
+    scene.announce("authors", 7, &sent);
+    assert_eq!(scene.answer_read(), ReadScope::Window);
+}
+
+#[test]
+fn what_is_found_later_leaves_the_list_live_and_is_followed_by_one_read() {
+    let mut scene = Scene::live(&[]);
+    scene.find(&["authors", "topics"]);
+    assert_eq!(scene.reads, [], "nothing is announced yet");
+    assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+    let sent = std::mem::take(&mut scene.sent);
+    assert_eq!((collections(&sent), sent.len()), (vec!["authors", "topics"], 6));
+    scene.answer_all();
+    assert_eq!(scene.answer_read(), ReadScope::Window);
+    assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+    scene.assert_quiet();
+    scene.announce("topics", 7, &sent);
+    scene.answer_read();
+    // Known already.
+    scene.find(&["authors", "topics"]);
+    scene.assert_quiet();
+}
+
+#[test]
+fn what_is_announced_to_others_already_costs_no_frame() {
+    let mut scene = Scene::live(&[]);
+    let authors = QuerySpec { collection: "authors".to_owned(), ..QuerySpec::default() };
+    scene.engine.attach(scene.now, QueryId(2), authors, None);
+    scene.answer_all();
+    scene.answer_read();
+    scene.sent.clear();
+    scene.find(&["authors"]);
+    assert_eq!(scene.sent, []);
+    assert_eq!(scene.reads[0].0, POSTS);
+    scene.answer_read();
+    scene.engine.detach(scene.now, QueryId(2));
+    assert_eq!(scene.engine.counts().subscriptions, 6, "it is followed for the posts");
+    scene.engine.detach(scene.now, POSTS);
+    scene.drain();
+    assert_eq!(scene.engine.counts().queries, 0);
+}
+
+#[test]
+fn a_collection_that_is_refused_is_done_without_until_it_is_granted() {
+    for is_found_later in [false, true] {
+        let mut scene = Scene::new();
+        scene.refused = vec!["authors"];
+        let before: &[&str] = if is_found_later { &[] } else { &["authors"] };
+        scene.engine.attach(scene.now, POSTS, Scene::spec(before), None);
+        scene.answer_all();
+        scene.answer_read();
+        if is_found_later {
+            scene.find(&["authors"]);
+            scene.answer_all();
+        }
+        assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+        scene.sent.clear();
+        scene.tick_to(scene.now + 1_000);
+        scene.assert_quiet();
+        // It is asked for again in its own time, and nobody notices.
+        let again = scene.now + 40_000;
+        scene.tick_to(again);
+        assert_eq!(scene.sent.len(), 3);
+        scene.answer_all();
+        assert_eq!((scene.reads.len(), &scene.status), (0, &Some((LiveStatus::Live, None))));
+        scene.refused.clear();
+        scene.sent.clear();
+        scene.tick_to(again + 40_000);
+        scene.answer_all();
+        scene.answer_read();
+        assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+    }
+}
+
+#[test]
+fn what_the_app_asked_for_is_missed_when_it_is_refused() {
+    let mut scene = Scene::new();
+    scene.refused = vec!["authors"];
+    let spec = QuerySpec { watch: vec!["authors".to_owned()], ..Scene::spec(&["authors"]) };
+    scene.engine.attach(scene.now, POSTS, spec, None);
+    scene.answer_all();
+    scene.answer_read();
+    assert_eq!(scene.status, Some((LiveStatus::Polling, None)));
+}
+
+#[test]
+fn a_link_that_is_lost_meanwhile_makes_one_read_of_all() {
+    let mut scene = Scene::live(&[]);
+    scene.find(&["authors"]);
+    scene.unanswered.clear();
+    scene.engine.closed(scene.now, 1, "gone");
+    scene.drain();
+    assert_eq!(scene.status, Some((LiveStatus::Stale, None)));
+    let at = scene.engine.deadline().unwrap();
+    scene.tick_to(at);
+    assert_eq!(scene.unanswered.len(), 6);
+    scene.answer_all();
+    scene.answer_read();
+    assert_eq!(scene.status, Some((LiveStatus::Live, None)));
+    scene.sent.clear();
+    scene.assert_quiet();
+}
+
+#[test]
+fn rows_that_show_others_of_their_collection_are_read_when_those_change() {
+    let mut scene = Scene::new();
+    let config = LiveConfig { only_key: Some(1.into()), ..LiveConfig::default() };
+    scene.engine.attach(scene.now, POSTS, QuerySpec { config, ..Scene::spec(&[]) }, None);
+    scene.answer_all();
+    scene.answer_read();
+    let sent = std::mem::take(&mut scene.sent);
+    scene.announce("posts", 2, &sent);
+    scene.assert_quiet();
+    scene.find(&["posts"]);
+    scene.answer_read();
+    scene.assert_quiet();
+    scene.announce("posts", 2, &sent);
+    scene.answer_read();
+    assert_eq!(scene.engine.counts().subscriptions, 3);
+}
