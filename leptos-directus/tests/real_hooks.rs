@@ -557,8 +557,9 @@ async fn a_stream_gives_every_kind_of_message_and_ends_when_told() {
 
 #[tokio::test]
 async fn a_refused_subscription_says_what_directus_said() {
-    let page = Page::open().await;
-    let error = page.directus.subscribe::<Value>("no_such_collection", SubscribeOptions::new()).await.unwrap_err();
+    let mut page = Page::open().await;
+    page.directus = Directus::native(NativeOptions::new(&page.admin.url).linger(Duration::from_millis(20)));
+    let error = page.directus.subscribe::<Value>("directus_users", SubscribeOptions::new()).await.unwrap_err();
     assert!(error.is_forbidden(), "{error}");
     page.nothing_is_left().await;
 }

@@ -7,6 +7,8 @@ mod real;
 #[path = "real/visitor.rs"]
 mod visitor;
 
+use leptos::prelude::{GetUntracked, Owner};
+use leptos_directus::{Directus, NativeOptions, Query, SubscribeOptions, UseRealtimeCollectionOptions};
 use real::{Admin, counting_key, field};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -136,4 +138,31 @@ async fn who_may_not_read_the_key_is_told_so_and_sees_the_rows_once_they_may() {
     admin.public_reads(&articles, Some(json!({ "fields": ["id", "title"] }))).await;
     update(&admin, &articles, 1, json!({ "title": "T1" })).await;
     shows("the row", &list, &titles(&["T1"])).await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_directus_never_answers_fails_and_costs_the_others_nothing() {
+    let _turn = TURN.lock().await;
+    let admin = Admin::new();
+    let articles = articles(&admin, 1).await;
+    // 11.17.4 has not a word for an administrator who asks for what is not there.
+    let directus = Owner::new().with(|| Directus::native(NativeOptions::new(&admin.url).token(&admin.token)));
+    let list = directus.watch(&articles, Query::new().fields(["title"]), UseRealtimeCollectionOptions::default());
+    shows("the first row", &list, &titles(&["t1"])).await;
+    let subscribing = directus.subscribe::<Value>("no_such_collection", SubscribeOptions::new());
+    let seen = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            let status = directus.status().get_untracked();
+            assert!(status.is_connected(), "{status:?}");
+        }
+    };
+    let error = tokio::select! {
+        answer = tokio::time::timeout(real::PATIENCE, subscribing) => answer.expect("an answer").unwrap_err(),
+        () = seen => unreachable!("it looks for ever"),
+    };
+    assert!(error.is_timeout(), "{error}");
+    update(&admin, &articles, 1, json!({ "title": "T1" })).await;
+    shows("the change", &list, &titles(&["T1"])).await;
 }

@@ -17,7 +17,7 @@ pub struct ConnectionConfig {
     /// A try that has not opened by then is given up: 15 s. Long enough for the proxy to find out that Directus does not answer,
     /// twice (`DIRECTUS_CONNECT_TIMEOUT`, 5 s): for the upgrade, and for the plain request that asks why it was refused.
     pub connect_timeout: Duration,
-    /// A subscription that is not acknowledged by then means a dead link: 10 s.
+    /// A subscription that is not answered by then has failed; if none was on this socket, the link is dead: 10 s.
     pub acknowledge_timeout: Duration,
     /// After this long without a frame, a JSON ping asks whether anybody is there: 10 s.
     pub ping_after: Duration,
@@ -181,6 +181,17 @@ struct Entry {
     spec: SubscriptionSpec,
     uid: String,
     stage: Stage,
+    /// Directus has said nothing to it, on another socket.
+    was_ignored: bool,
+}
+
+impl Entry {
+    fn is_overdue(&self, now: Millis, patience: Duration) -> bool {
+        match self.stage {
+            Stage::Pending { since } | Stage::Leaving { since } => now >= since + millis(patience),
+            _ => false,
+        }
+    }
 }
 
 /// One socket and its subscriptions, as decisions.
@@ -361,7 +372,7 @@ impl Machine {
         self.next_id += 1;
         let id = SubscriptionId(self.next_id);
         let uid = format!("{}#{}", spec.label, self.next_id);
-        self.entries.insert(id, Entry { spec, uid, stage: Stage::Unsent { not_before: 0 } });
+        self.entries.insert(id, Entry { spec, uid, stage: Stage::Unsent { not_before: 0 }, was_ignored: false });
         self.settle(now);
         id
     }
@@ -525,14 +536,8 @@ impl Machine {
                 } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
                     *ping_deadline = Some(now + millis(self.config.pong_timeout));
                     self.send(now, ClientMessage::Ping { uid: None });
-                } else if self.entries.values().any(|entry| match entry.stage {
-                    Stage::Pending { since } | Stage::Leaving { since } => {
-                        now >= since + millis(self.config.acknowledge_timeout)
-                    }
-                    _ => false,
-                }) {
-                    self.outputs.extend([Output::Close, Output::Silent]);
-                    self.drop_link(now, "Directus did not acknowledge a subscription");
+                } else {
+                    self.miss_answers(now);
                 }
             }
         }
@@ -546,6 +551,32 @@ impl Machine {
             self.set_status(ConnectionStatus::Idle);
         }
         self.settle(now);
+    }
+
+    /// Directus says nothing at all where something went wrong within it: 11.17.4 to an administrator who asks for a collection
+    /// that is not there. If it has answered others on this socket, that is the subscription's trouble, and theirs no longer.
+    fn miss_answers(&mut self, now: Millis) {
+        let patience = self.config.acknowledge_timeout;
+        let overdue = self.ids(None, |entry| entry.is_overdue(now, patience));
+        if overdue.is_empty() {
+            return;
+        }
+        let answers = self.entries.values().any(|entry| entry.stage == Stage::Live);
+        if !answers {
+            self.outputs.extend([Output::Close, Output::Silent]);
+            self.drop_link(now, "Directus did not acknowledge a subscription");
+        }
+        for id in overdue {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            let error = Error::timeout(format!("subscribing to `{}`", entry.spec.collection));
+            let is_told = std::mem::replace(&mut entry.was_ignored, true);
+            if answers {
+                self.fail_perhaps(now, id, error);
+            } else if is_told {
+                // It goes on trying, over new sockets: whoever waits for it hears that it may be in vain.
+                self.outputs.push_back(Output::Event(id, Notice::Failed { alive: false, error }));
+            }
+        }
     }
 
     /// Makes good what follows from any event: opens when needed, starts the linger when not, sends what is to be sent.
@@ -754,6 +785,7 @@ impl Machine {
             self.bid_farewell(id, 0);
         } else {
             entry.stage = Stage::Live;
+            entry.was_ignored = false;
             self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
         }
         self.match_nameless(now);

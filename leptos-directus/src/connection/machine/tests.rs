@@ -271,6 +271,40 @@ fn a_server_that_never_acknowledges_is_given_up() {
 }
 
 #[test]
+fn a_subscription_that_is_never_answered_costs_those_that_are_nothing() {
+    let mut page = Page::new();
+    page.subscribe("posts");
+    let ignored = page.subscribe("nowhere");
+    page.open();
+    page.acknowledge("posts#1");
+    let mut outputs = Vec::new();
+    for _ in 0..6 {
+        outputs.extend(page.wait(7 * SECOND));
+        page.frame(&json!({ "type": "pong" }));
+    }
+    assert!(!outputs.contains(&Output::Close));
+    assert!(outputs.iter().any(
+        |output| matches!(output, Output::Event(id, Notice::Failed { alive: false, error }) if *id == ignored && error.is_timeout())
+    ));
+    assert_eq!(subscribed(&outputs), ["nowhere#2"], "it is asked for again");
+    assert_eq!(events(&page.acknowledge("nowhere#2")), ["acknowledged"], "late, it counts all the same");
+}
+
+#[test]
+fn whoever_waits_hears_of_the_second_socket_that_gave_no_answer() {
+    let mut page = Page::new();
+    page.subscribe("nowhere");
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        page.open();
+        page.wait(5 * SECOND);
+        page.frame(&json!({ "type": "pong" }));
+        heard.push(events(&page.wait(6 * SECOND)));
+    }
+    assert_eq!(heard, [vec!["lost"], vec!["lost", "failed"]]);
+}
+
+#[test]
 fn the_end_of_an_older_socket_is_not_the_end_of_this_one() {
     let mut page = Page::new();
     page.subscribe("posts");
