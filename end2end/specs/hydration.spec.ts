@@ -85,7 +85,9 @@ test("components that ask the same have their rows in the HTML once, and share o
   await expect(count).toHaveText("1 comment");
   await expect(page.getByText(first)).toBeVisible();
   await watchMutations(page.getByRole("main"), "[role=status]");
+  const caughtUp = page.waitForResponse(/\/directus\/items\/comments\?/);
   held.release();
+  await (await caughtUp).finished();
   await settled(page);
   const touched = (await mutations(page)).filter(({ attribute }) => !EXPECTED.includes(attribute ?? ""));
   expect(touched, "what hydration and the catch-up read changed").toEqual([]);
@@ -97,6 +99,7 @@ test("components that ask the same have their rows in the HTML once, and share o
   await directus.create("comments", { post: post.id, author_name: "A reader", text: second });
   await expect(page.getByText(second)).toBeVisible();
   await expect(count).toHaveText("2 comments");
+  expect(wire.rowReads("comments"), "one more read for both").toHaveLength(2);
 });
 
 test("what was written between the HTML and the socket is there after the catch-up read", async ({ page, directus }) => {
