@@ -397,7 +397,7 @@ impl World {
                 Ok(())
             }
             Event::Replies(flight, result) => self.replies(&flight, result),
-            Event::Writes(request) => self.own_arrives(request),
+            Event::Writes(request) => self.own_arrives(&request),
             Event::Written(write, answer) => self.own_written(write, answer),
             Event::Looks(request) => self.own_looked_for(&request),
             Event::Looked(write, found) => self.own_looked(write, found),

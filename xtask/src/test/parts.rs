@@ -63,6 +63,12 @@ pub(super) const PARTS: &[Part] = &[
         run: soak_long,
     },
     Part {
+        name: "model-long",
+        about: "millions of steps of the engine against a simulated Directus, by another seed each time",
+        long: true,
+        run: model_long,
+    },
+    Part {
         name: "mutants",
         about: "deliberate faults of the engine, each of which the tests must find",
         long: true,
@@ -94,6 +100,13 @@ fn soaks(run: &mut Run<'_>, all: &[(&str, u64, bool)]) -> Result<Counts> {
         counts += if is_right { Counts::one_passed() } else { Counts::one_failed() };
     }
     Ok(counts)
+}
+
+/// About ten minutes on a machine that has nothing else to do.
+fn model_long(run: &mut Run<'_>) -> Result<Counts> {
+    let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
+    let is_right = crate::mutants::run_model(run.workspace, 60_000, seed)?;
+    Ok(if is_right { Counts::one_passed() } else { Counts::one_failed() })
 }
 
 fn mutants(run: &mut Run<'_>) -> Result<Counts> {

@@ -497,7 +497,7 @@ impl World {
     // Directus, and the way there.
 
     /// A write reaches Directus.
-    pub(super) fn own_arrives(&mut self, request: Request) -> Verdict {
+    pub(super) fn own_arrives(&mut self, request: &Request) -> Verdict {
         let Some(intent) = self.desk.outbox.intent(request.write).cloned() else { return Ok(()) };
         let Some(own) = self.desk.writes.get_mut(&request.write) else { return Ok(()) };
         let key = self.desk.outbox.key(&intent);
