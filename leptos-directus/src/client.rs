@@ -196,7 +196,6 @@ impl Client {
                 status: dormant.status,
                 queries: HashMap::new(),
                 streams: HashMap::new(),
-                after: Vec::new(),
                 outbox: Outbox::new(OutboxConfig { seed: transport::seed(), ..OutboxConfig::default() }),
                 answers: HashMap::new(),
                 doing: FuturesUnordered::new(),
@@ -430,8 +429,6 @@ struct Driver {
     status: StatusSink,
     queries: HashMap<QueryId, Reader>,
     streams: HashMap<StreamId, StreamSink>,
-    /// To be told after what the engine has to say.
-    after: Vec<(QueryId, ReadId, u64, ReadScope)>,
     outbox: Outbox,
     answers: HashMap<WriteId, Answer>,
     doing: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -534,6 +531,13 @@ impl Driver {
                             (reader.sink)(News::Live(live::Output::Read(number, scope)));
                         }
                     }
+                    Output::Live(id, live::Output::Shown(read)) => {
+                        if let Some(reader) = self.queries.get_mut(&id)
+                            && let Some((_, confirmed, scope)) = reader.sent.take_if(|(sent, ..)| *sent == read)
+                        {
+                            (reader.sink)(News::Read { confirmed, scope });
+                        }
+                    }
                     Output::Live(id, output) => {
                         if let Some(reader) = self.queries.get_mut(&id) {
                             (reader.sink)(News::Live(output));
@@ -547,14 +551,6 @@ impl Driver {
                         if let Some(sink) = self.streams.get_mut(&id) {
                             sink(event);
                         }
-                    }
-                }
-            }
-            for (id, read, confirmed, scope) in std::mem::take(&mut self.after) {
-                if let Some(reader) = self.queries.get_mut(&id) {
-                    let next = reader.sent.as_ref().filter(|(sent, ..)| *sent != read).map(|(_, _, scope)| scope);
-                    if scope.is_shown(next) {
-                        (reader.sink)(News::Read { confirmed, scope });
                     }
                 }
             }
@@ -611,7 +607,7 @@ impl Driver {
                         Err(error) => self.engine.refused(now, socket_number, &error),
                     }
                 }
-                Happened::Reply(Ok((id, read, result))) => self.reply(now, id, read, result),
+                Happened::Reply(Ok((id, read, result))) => self.engine.reply(now, id, read, result),
                 Happened::Reply(Err(Aborted)) => {}
                 Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
@@ -818,17 +814,6 @@ impl Driver {
             }
             Wake::Online | Wake::Asked => self.outbox.wake(now),
         }
-    }
-
-    fn reply(&mut self, now: Millis, id: QueryId, read: ReadId, result: Result<Page<Value>, Error>) {
-        let sent = self.queries.get(&id).and_then(|reader| reader.sent.clone());
-        if let Some((number, confirmed, scope)) = sent
-            && number == read
-            && result.as_ref().err().is_none_or(Error::is_refusal)
-        {
-            self.after.push((id, read, confirmed, scope));
-        }
-        self.engine.reply(now, id, read, result);
     }
 
     fn command(&mut self, now: Millis, command: Command) {

@@ -261,8 +261,8 @@ impl<T: RowType> View<T> {
                     self.status.set(status);
                 }
             }
-            // The driver makes the reads.
-            Output::Read(..) => {}
+            // The driver makes the reads, and says how many writes were done by then.
+            Output::Read(..) | Output::Shown(_) => {}
         }
     }
 

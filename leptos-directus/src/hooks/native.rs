@@ -265,7 +265,7 @@ impl Board {
                 posted.reads.keys += 1;
                 return;
             }
-            Output::Meta(_) => return,
+            Output::Meta(_) | Output::Shown(_) => return,
         }
         posted.is_new = true;
         if let Some(reader) = posted.reader.take() {

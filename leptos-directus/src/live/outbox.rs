@@ -428,6 +428,8 @@ impl Outbox {
 
     /// The socket was lost: before anything is sent, it is asked whether Directus can be reached.
     pub fn link_lost(&mut self, now: Millis) {
+        // Somebody may have logged in elsewhere before it was lost: an answer to what was asked by then says nothing of that.
+        self.asked_too_early |= self.asking;
         self.blocked.get_or_insert(now);
         self.pump(now);
     }

@@ -169,6 +169,8 @@ pub enum Output {
     Read(ReadId, ReadScope),
     /// Rows changed.
     Rows(RowChanges),
+    /// The read with this number was the last that was sent, and what it found is in the rows.
+    Shown(ReadId),
     /// The counts that were asked for with `meta` changed.
     Meta(Option<Value>),
     /// The status or the error changed.
@@ -522,18 +524,24 @@ impl LiveQuery {
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
                 self.show(page);
+                self.outputs.push_back(Output::Shown(read));
                 self.sight = Sight::of(&self.window, &self.config.window, &self.config.key_field);
             }
             (Ok(page), ReadScope::Keys(keys)) => {
                 self.answered();
-                self.show_keys(&keys, page.items);
+                self.show_keys(read, &keys, page.items);
             }
             // Directus can't read these keys, such as texts where the key is a number. It can read the window.
             (Err(error), ReadScope::Keys(_)) if !error.is_refusal() && !error.is_transient() => {
                 self.only_whole = true;
                 self.doubt = Doubt::All;
             }
-            (Err(error), scope) => self.failed(now, error, scope),
+            (Err(error), scope) => {
+                let is_refusal = error.is_refusal();
+                self.failed(now, error, scope);
+                // There are no rows for this visitor.
+                self.outputs.extend(is_refusal.then_some(Output::Shown(read)));
+            }
         }
         self.settle(now);
     }
@@ -589,7 +597,7 @@ impl LiveQuery {
         }
     }
 
-    fn show_keys(&mut self, asked: &[Key], rows: Vec<Value>) {
+    fn show_keys(&mut self, read: ReadId, asked: &[Key], rows: Vec<Value>) {
         let LiveConfig { window: shape, key_field, .. } = &self.config;
         let changes = self
             .sight
@@ -603,6 +611,7 @@ impl LiveQuery {
             self.window.apply(&changes);
             self.outputs.push_back(Output::Rows(changes));
         }
+        self.outputs.push_back(Output::Shown(read));
     }
 
     fn settle(&mut self, now: Millis) {

@@ -38,20 +38,6 @@ impl ReadScope {
         let condition = serde_json::json!({ key_field: { "_in": keys } });
         query.and_filter(crate::protocol::Filter::raw(condition))
     }
-
-    /// Whether the rows of this read are shown, once what follows at once was sent: keys that did not tell enough are followed
-    /// by the window.
-    ///
-    /// ```
-    /// # use leptos_directus::live::ReadScope;
-    /// let (window, keys) = (ReadScope::Window, ReadScope::Keys(vec![7.into()]));
-    /// assert!(keys.is_shown(None) && keys.is_shown(Some(&ReadScope::Keys(vec![8.into()]))));
-    /// assert!(!keys.is_shown(Some(&window)) && window.is_shown(Some(&window)));
-    /// ```
-    #[must_use]
-    pub fn is_shown(&self, followed_by: Option<&Self>) -> bool {
-        *self == Self::Window || followed_by != Some(&Self::Window)
-    }
 }
 
 /// A field that rows are ordered by.

@@ -6,7 +6,7 @@ use super::{
         Field, Right,
     },
     run::run,
-    script::{First, Frames, Odd, Op, Opening, Reading, Script},
+    script::{First, Frames, Odd, Op, Opening, OwnKey, Reading, Script, Writing},
 };
 
 /// Under many seeds: each gives other delays, and so other races.
@@ -251,6 +251,97 @@ fn refused_subscriptions_and_refused_sockets_are_tried_again() {
     for opening in [Opening::Fails, Opening::Hangs, Opening::Busy, Opening::Unauthorized] {
         check(&[Op::Opening(opening), attach(1), wait(20_000), create(Articles), Op::Check]);
     }
+}
+
+fn own_create(key: OwnKey) -> Op {
+    Op::OwnCreate { slot: 0, kind: 1, key }
+}
+
+fn own_update(field: Field, kind: u8) -> Op {
+    Op::OwnUpdate { slot: 0, pick: 1, field, kind }
+}
+
+const OWN_DELETE: Op = Op::OwnDelete { slot: 0, pick: 2 };
+
+#[test]
+fn what_the_page_writes_and_what_others_write_to_the_same_rows_end_as_one() {
+    for shape in [0, 2, 3, 20, 23] {
+        check(&[
+            attach(shape),
+            Op::Check,
+            own_create(OwnKey::Theirs),
+            update(Articles, 1, Field::Rank, 3),
+            own_update(Field::Rank, 1),
+            wait(90),
+            update(Articles, 1, Field::Rank, 4),
+            OWN_DELETE,
+            own_create(OwnKey::Ours),
+            delete(Articles, 2),
+            own_update(Field::Flag, 1),
+            Op::Check,
+        ]);
+    }
+}
+
+#[test]
+fn whatever_becomes_of_a_write_s_answer_it_is_done_once_or_said_not_to_be() {
+    for writing in [Writing::Lost, Writing::Unanswered, Writing::Killed, Writing::Late, Writing::Busy, Writing::Refused]
+    {
+        check(&[
+            attach(0),
+            Op::Check,
+            Op::Writing(writing),
+            own_create(OwnKey::Theirs),
+            own_create(OwnKey::Ours),
+            own_update(Field::Title, 2),
+            OWN_DELETE,
+            wait(700),
+            Op::Writing(Writing::Works),
+            Op::Check,
+        ]);
+    }
+}
+
+#[test]
+fn what_somebody_wrote_is_not_sent_as_whoever_is_there_after_them() {
+    for change in [Op::Become(2), Op::Become(0), Op::Elsewhere(2), Op::Expire] {
+        check(&[
+            attach(0),
+            Op::Check,
+            Op::Writing(Writing::Lost),
+            own_update(Field::Title, 2),
+            own_create(OwnKey::Ours),
+            change,
+            wait(20),
+            Op::Writing(Writing::Works),
+            own_update(Field::Rank, 3),
+            Op::Check,
+        ]);
+    }
+}
+
+/// It failed: the socket that came back during the login let the write out.
+#[test]
+fn a_socket_that_comes_back_during_a_login_lets_no_write_out() {
+    check(&[attach(0), wait(230), Op::Cut, wait(40), Op::Become(2), own_create(OwnKey::Theirs), Op::Check]);
+}
+
+/// It failed: the write stayed over its row, whoever wrote to it afterwards.
+#[test]
+fn writes_to_several_rows_of_a_long_list_do_not_stay_over_them() {
+    let of = |pick, field| Op::OwnUpdate { slot: 0, pick, field, kind: 3 };
+    check(&[
+        attach(23),
+        Op::Check,
+        of(1, Field::Flag),
+        wait(60),
+        of(2, Field::Flag),
+        wait(60),
+        of(3, Field::Flag),
+        wait(500),
+        update(Articles, 1, Field::Flag, 0),
+        Op::Check,
+    ]);
 }
 
 /// It failed: 21 frames that unsubscribe were sent in one instant.

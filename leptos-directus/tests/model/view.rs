@@ -68,6 +68,7 @@ impl View {
                 }
                 (self.status, self.error) = (status, error);
             }
+            live::Output::Shown(_) => {}
             live::Output::Read(..) => return Err("a read is no change".to_owned()),
         }
         Ok(())

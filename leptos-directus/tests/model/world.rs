@@ -407,7 +407,7 @@ impl World {
                 Ok(())
             }
             Event::Replies(flight, result) => self.replies(&flight, result),
-            Event::Writes(request) => self.own_arrives(request),
+            Event::Writes(request) => self.own_arrives(&request),
             Event::Written(write, answer) => self.own_written(write, answer),
             Event::Looks(request) => self.own_looked_for(&request),
             Event::Looked(write, found) => self.own_looked(write, found),
@@ -654,9 +654,6 @@ impl World {
                 if cause != Cause::Good(id) {
                     watched.allowed += 1;
                 }
-                if matches!(cause, Cause::Good(_) | Cause::Refusal(_)) {
-                    self.desk.read.push((id, flight.read, watched.confirmed, watched.scope.clone()));
-                }
             }
             _ => cause = Cause::Dropped(id),
         }
@@ -727,7 +724,7 @@ impl World {
             let Some(output) = self.engine.next_output() else { break };
             self.output(output, cause)?;
         }
-        self.own_read()
+        Ok(())
     }
 
     /// Does what the page wants done.
@@ -765,8 +762,12 @@ impl World {
                 if cause == Cause::Dropped(id) {
                     return Err(format!("{id:?} takes a reply that is no longer wanted: {output:?}"));
                 }
-                if let live::Output::Rows(changes) = &output {
-                    watched.list.server(changes).map_err(|what| format!("{id:?}: {what}"))?;
+                match &output {
+                    live::Output::Rows(changes) => {
+                        watched.list.server(changes).map_err(|what| format!("{id:?}: {what}"))?;
+                    }
+                    live::Output::Shown(read) => return self.own_shown(id, *read),
+                    _ => {}
                 }
                 let before = watched.view.is_empty();
                 let is_blank = !matches!(cause, Cause::Good(_) | Cause::Refusal(_) | Cause::Frame);

@@ -22,6 +22,8 @@ use std::{
 /// A fault that makes a test run for ever is found as well.
 const PATIENCE: Duration = Duration::from_secs(900);
 const BUILD: Duration = Duration::from_secs(1800);
+/// The most that the long run of the model may take.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// What the command line says.
 #[derive(Debug)]
@@ -96,6 +98,38 @@ pub(crate) fn judge_all(workspace: &Workspace, names: &[String]) -> Result<(usiz
     Ok((rows.len() - failed, failed))
 }
 
+/// Runs the model without a fault, for so many scripts in an optimised build; whether all of them ended well.
+///
+/// # Errors
+/// If it does not compile, or is still running after [`LONG`].
+pub(crate) fn run_model(workspace: &Workspace, scripts: u64, seed: u64) -> Result<bool> {
+    let copy = Copy::make(workspace)?;
+    let model = ["test", "--release", "--test", "model"];
+    let mut ticker = Ticker::new("      build");
+    let built = copy.run(copy.cargo(&[&model[..], &["--no-run"]].concat()), BUILD, || ticker.tick())?;
+    ticker.clear();
+    if built != End::Good {
+        return Err(Failure::new("it does not compile").log(&copy.log));
+    }
+    let mut run = copy.cargo(&[&model[..], &["--", "--nocapture", "a_live_list"]].concat());
+    run.env("LEPTOS_DIRECTUS_MODEL_CASES", scripts.to_string()).env("LEPTOS_DIRECTUS_SEED", seed.to_string());
+    // What it finds is to be read.
+    run.env_remove("PROPTEST_MAX_SHRINK_ITERS");
+    let mut ticker = Ticker::new(&format!("      {scripts} scripts, seed {seed}"));
+    let end = copy.run(run, LONG, || ticker.tick())?;
+    ticker.clear();
+    let log = read(&copy.log)?;
+    let is_summary = |line: &&str| line.starts_with("seed ") || end != End::Good;
+    log.lines().filter(is_summary).for_each(|line| eprintln!("      {line}"));
+    match end {
+        End::Good => Ok(true),
+        End::Bad => Ok(false),
+        End::Stopped => {
+            Err(Failure::new(format!("the model was still running after {}", seconds(LONG))).log(&copy.log))
+        }
+    }
+}
+
 fn describe(found: Found) -> &'static str {
     match found {
         Found::Model => "the model",
@@ -166,8 +200,8 @@ impl<'a> Copy<'a> {
         cargo
     }
 
-    fn run(&self, arguments: &[&str], limit: Duration, mut meanwhile: impl FnMut()) -> Result<End> {
-        let mut process = Process::start(&mut self.cargo(arguments), Output::Logged(&self.log))?;
+    fn run(&self, mut command: Command, limit: Duration, mut meanwhile: impl FnMut()) -> Result<End> {
+        let mut process = Process::start(&mut command, Output::Logged(&self.log))?;
         match process.wait(limit, &mut meanwhile) {
             Ok(status) => Ok(if status.success() { End::Good } else { End::Bad }),
             Err(failure) if failure.is_interrupted() => Err(failure),
@@ -177,7 +211,7 @@ impl<'a> Copy<'a> {
 
     fn build(&self) -> Result<()> {
         let mut ticker = Ticker::new("      build");
-        let built = self.run(&["test", "--lib", "--test", "model", "--no-run"], BUILD, || ticker.tick())?;
+        let built = self.run(self.cargo(&["test", "--lib", "--test", "model", "--no-run"]), BUILD, || ticker.tick())?;
         ticker.clear();
         if built == End::Good { Ok(()) } else { Err(Failure::new("it does not compile").log(&self.log)) }
     }
@@ -186,7 +220,7 @@ impl<'a> Copy<'a> {
         let model = ["test", "--test", "model"];
         let units = ["test", "--lib", "--", "live::", "connection::", "engine::"];
         for (arguments, found) in [(&model[..], Found::Model), (&units, Found::Units)] {
-            match self.run(arguments, PATIENCE, || {})? {
+            match self.run(self.cargo(arguments), PATIENCE, || {})? {
                 End::Good => {}
                 End::Bad => return Ok(found),
                 End::Stopped => return Ok(Found::Hangs),

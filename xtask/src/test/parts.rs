@@ -76,6 +76,12 @@ pub(super) const PARTS: &[Part] = &[
         run: soak_11,
     },
     Part {
+        name: "model-long",
+        about: "millions of steps of the engine against a simulated Directus, by another seed each time",
+        long: true,
+        run: model_long,
+    },
+    Part {
         name: "mutants",
         about: "deliberate faults of the engine, each of which the tests must find",
         long: true,
@@ -106,6 +112,13 @@ fn soak_for(run: &mut Run<'_>, version: Option<&str>, seconds: u64, pressure_lim
     let stage = Stage::build(run.workspace, installation, toolchain, &chrome, &run.logs, &step)?;
     let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
     let is_right = stage.run(&Course { time: Duration::from_secs(seconds), seed, pressure_limiter })?;
+    Ok(if is_right { Counts::one_passed() } else { Counts::one_failed() })
+}
+
+/// About ten minutes on a machine that has nothing else to do.
+fn model_long(run: &mut Run<'_>) -> Result<Counts> {
+    let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
+    let is_right = crate::mutants::run_model(run.workspace, 60_000, seed)?;
     Ok(if is_right { Counts::one_passed() } else { Counts::one_failed() })
 }
 

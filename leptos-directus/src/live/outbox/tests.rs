@@ -322,6 +322,20 @@ fn after_an_outage_nothing_is_sent_before_it_is_known_whose_session_it_is() {
     assert_eq!(outbox.happens(), ["2 uncertain", "touch 2", "3 conflict", "touch 3"]);
 }
 
+/// It failed: the question was under way when somebody logged in in another tab, and the link was lost with that.
+#[test]
+fn what_was_asked_before_the_link_was_lost_says_nothing_of_whose_session_it_is_afterwards() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    assert_eq!(outbox.happens(), ["1 waits", "ask"]);
+    outbox.link_lost(NOW);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(NOW, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.sends(), [1]);
+}
+
 #[test]
 fn what_was_written_before_anybody_asked_who_it_is_outlasts_an_outage() {
     let mut outbox = Outbox::new(OutboxConfig::default());

@@ -65,7 +65,7 @@ fn one_catch_up_read_and_no_change_if_nothing_changed() {
     query.feed(NOW, Feed::Up);
     let first = read(&mut query);
     query.reply(NOW, first, Ok(rows(&[1, 2])));
-    assert_eq!(outputs(&mut query), [Output::Status(LiveStatus::Live, None)]);
+    assert_eq!(outputs(&mut query), [Output::Shown(first), Output::Status(LiveStatus::Live, None)]);
     assert!(is_quiet(&query), "a quiet list asks for nothing");
 }
 

@@ -76,8 +76,6 @@ pub(super) struct Desk {
     pub(super) writing: Writing,
     /// Visitor 2 is an administrator, as long as nothing is forbidden to them.
     is_admin: bool,
-    /// Reads whose rows are there, to be told to their lists after what they changed.
-    pub(super) read: Vec<(QueryId, ReadId, u64, ReadScope)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +102,6 @@ impl Desk {
             was_away: false,
             writing: Writing::Works,
             is_admin: true,
-            read: Vec::new(),
         }
     }
 }
@@ -482,28 +479,25 @@ impl World {
         Ok(())
     }
 
-    /// Reads have come back, and what they changed was told: writes that were done before they were sent are in them.
-    pub(super) fn own_read(&mut self) -> Verdict {
-        for (id, read, confirmed, scope) in std::mem::take(&mut self.desk.read) {
-            let Some(watched) = self.watched.get_mut(&id) else { continue };
-            if !scope.is_shown((watched.last_read != Some(read)).then_some(&watched.scope)) {
-                continue;
-            }
-            let only = match &scope {
-                ReadScope::Window => None,
-                ReadScope::Keys(keys) => Some(keys.as_slice()),
-            };
-            let shown = watched.list.overlay.read(confirmed, only);
-            watched.list.show(shown)?;
-            self.not_taken_back()?;
+    /// A read is in the rows: so are the writes that were done before it was sent.
+    pub(super) fn own_shown(&mut self, id: QueryId, read: ReadId) -> Verdict {
+        let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
+        if watched.last_read != Some(read) {
+            return Err(format!("{id:?} shows {read:?}, and {:?} was sent", watched.last_read));
         }
-        Ok(())
+        let only = match &watched.scope {
+            ReadScope::Window => None,
+            ReadScope::Keys(keys) => Some(keys.as_slice()),
+        };
+        let shown = watched.list.overlay.read(watched.confirmed, only);
+        watched.list.show(shown)?;
+        self.not_taken_back()
     }
 
     // Directus, and the way there.
 
     /// A write reaches Directus.
-    pub(super) fn own_arrives(&mut self, request: Request) -> Verdict {
+    pub(super) fn own_arrives(&mut self, request: &Request) -> Verdict {
         let Some(intent) = self.desk.outbox.intent(request.write).cloned() else { return Ok(()) };
         let Some(own) = self.desk.writes.get_mut(&request.write) else { return Ok(()) };
         let key = self.desk.outbox.key(&intent);

@@ -82,8 +82,16 @@ fn tell(live: &mut LiveQuery, keys: &[i64], rows: Vec<Value>) {
 #[track_caller]
 fn changes(live: &mut LiveQuery) -> RowChanges {
     let outputs = outputs(live);
-    let [Output::Rows(changes)] = &outputs[..] else { panic!("rows, and rows only, were to change: {outputs:?}") };
+    let [Output::Rows(changes), Output::Shown(_)] = &outputs[..] else {
+        panic!("rows, and rows only, were to change: {outputs:?}")
+    };
     changes.clone()
+}
+
+#[track_caller]
+fn changes_nothing(live: &mut LiveQuery) {
+    let outputs = outputs(live);
+    assert!(matches!(outputs[..], [Output::Shown(_)]), "{outputs:?}");
 }
 
 fn ids(rows: &[Value]) -> Vec<i64> {
@@ -169,7 +177,7 @@ fn several_rows_enter_leave_and_move_at_once() {
 fn keys_that_are_not_of_the_query_change_nothing() {
     let mut live = live(&by("views").filter(Filter::field("title").eq("x")), all());
     tell(&mut live, &[99], vec![]);
-    assert_eq!(outputs(&mut live), []);
+    changes_nothing(&mut live);
 }
 
 #[test]
@@ -284,7 +292,9 @@ fn unsure(mut live: LiveQuery, id: i64, rows: Vec<Value>) {
     let read = keys_read(&mut live, &[id]);
     live.reply(NOW, read, Ok(page(rows)));
     assert_eq!(shown(&live), before);
-    window_read(&mut live);
+    // Nor is it said to be shown: a write of the page over such a row would be taken back until the window is read.
+    let outputs = outputs(&mut live);
+    assert!(matches!(outputs[..], [Output::Read(_, ReadScope::Window)]), "{outputs:?}");
 }
 
 #[test]
@@ -394,9 +404,10 @@ fn a_full_window_is_told_by_keys_only_what_stays_inside() {
     unsure(live(&query(), all()), 99, vec![row(99, 15)]);
     let mut outside = live(&query(), all());
     tell(&mut outside, &[99], vec![row(99, 10_000)]);
-    assert_eq!(outputs(&mut outside), [], "it comes after the last row");
+    // It comes after the last row.
+    changes_nothing(&mut outside);
     tell(&mut outside, &[99], vec![]);
-    assert_eq!(outputs(&mut outside), []);
+    changes_nothing(&mut outside);
 }
 
 #[test]
