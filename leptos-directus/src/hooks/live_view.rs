@@ -495,6 +495,9 @@ impl Target {
 /// read (a page that the browser itself went to).
 type First = Option<(u64, SerializedDataId, Seen)>;
 
+/// What the browser found there: for which question, the answer, and where its relations lead.
+type Found = (u64, Answer, Seen);
+
 /// A hook's hold on a live query that may change, and what it shows meanwhile.
 pub(crate) struct LiveView<T: RowType> {
     connection: Signal<ConnectionStatus>,
@@ -528,7 +531,7 @@ fn server_rows<T: RowType>(
     core: &Core,
     target: Option<&Target>,
     view: &Arc<View<T>>,
-) -> (Option<ArcResource<First>>, Option<(u64, Answer, Seen)>) {
+) -> (Option<ArcResource<First>>, Option<Found>) {
     if matches!(core.mode, Mode::Live(_)) && !transport::is_browser() {
         return (None, None);
     }

@@ -22,6 +22,7 @@ fn tell(story: &Story, seed: u64) -> Result<(), String> {
         query,
         only_key: None,
         watches_authors: false,
+        finds_authors: false,
         revalidate: None,
         about: "the story's",
     };
