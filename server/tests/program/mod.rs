@@ -227,7 +227,9 @@ impl Socket {
             "type": "subscribe", "collection": collection, "uid": uid, "query": { "fields": fields, "limit": 1 },
         }))
         .await;
-        self.frame(&format!("the answer to {uid}"), |frame| frame["uid"] == uid).await
+        // A refusal of Directus 11 has no uid; one question at a time, it is the answer to this one.
+        let is_refusal = |frame: &Value| frame["type"] == "subscribe" && frame.get("uid").is_none();
+        self.frame(&format!("the answer to {uid}"), |frame| frame["uid"] == uid || is_refusal(frame)).await
     }
 
     /// The code with which it is closed.
