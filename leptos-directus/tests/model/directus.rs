@@ -79,9 +79,16 @@ impl Directus {
         self.peers.insert(socket, peer);
     }
 
-    fn error(&self, kind: &str, code: &str, uid: Option<&str>) -> ServerMessage {
-        let mut value =
-            json!({ "type": kind, "status": "error", "error": { "code": code, "message": "said the simulation" } });
+    /// In the words that tell, where there is no uid, which collection it is about.
+    fn forbidden(&self, collection: &str, uid: Option<&str>) -> ServerMessage {
+        let message = format!(
+            "You don't have permission to access collection \"{collection}\" or it does not exist. Queried in root."
+        );
+        self.error("subscribe", "FORBIDDEN", &message, uid)
+    }
+
+    fn error(&self, kind: &str, code: &str, message: &str, uid: Option<&str>) -> ServerMessage {
+        let mut value = json!({ "type": kind, "status": "error", "error": { "code": code, "message": message } });
         if let Some(uid) = uid.filter(|_| !self.is_old) {
             value["uid"] = uid.into();
         }
@@ -96,7 +103,7 @@ impl Directus {
         }
         peer.budget.1 += 1;
         if peer.budget.1 > FRAMES_A_SECOND {
-            return Some(self.error("server", "REQUESTS_EXCEEDED", None));
+            return Some(self.error("server", "REQUESTS_EXCEEDED", "Too many messages.", None));
         }
         peer.lives = true;
         None
@@ -115,13 +122,12 @@ impl Directus {
     /// If a uid is used for something else than before: two subscriptions could not be told apart.
     pub(crate) fn executes(&mut self, now: Millis, socket: u64, message: &ClientMessage) -> Result<Answer, String> {
         let refuses = self.refuses;
-        let refusal = |this: &Self, uid: Option<&str>| this.error("subscribe", "FORBIDDEN", uid);
         let Some(peer) = self.peers.get_mut(&socket) else { return Ok(Answer::Nothing) };
         match message {
-            ClientMessage::Subscribe { collection, event, query, uid, .. } => {
+            ClientMessage::Subscribe { collection: name, event, query, uid, .. } => {
                 let uid = uid.as_ref().map(|uid| uid.as_str().to_owned());
                 if let Some(uid) = &uid {
-                    let what = (collection.clone(), *event);
+                    let what = (name.clone(), *event);
                     if *peer.names.entry(uid.clone()).or_insert_with(|| what.clone()) != what {
                         return Err(format!("the uid {uid} was used for something else before"));
                     }
@@ -129,15 +135,15 @@ impl Directus {
                 // Also if the new one is then refused.
                 let replaced = peer.subscriptions.iter().position(|known| uid.is_some() && known.uid == uid);
                 let replaced = replaced.map(|place| peer.subscriptions.remove(place));
-                let Some(collection) = Collection::named(collection).filter(|_| !refuses) else {
-                    return Ok(Answer::Now(refusal(self, uid.as_deref())));
+                let Some(collection) = Collection::named(name).filter(|_| !refuses) else {
+                    return Ok(Answer::Now(self.forbidden(name, uid.as_deref())));
                 };
                 let query = query.clone().unwrap_or_else(|| json!({}));
                 let mut answer = json!({ "type": "subscription", "event": "init", "uid": uid });
                 if event.is_none() {
                     match self.database.read(peer.who, collection, &query) {
                         Ok(page) => answer["data"] = page.items.into(),
-                        Err(_) => return Ok(Answer::Now(refusal(self, uid.as_deref()))),
+                        Err(_) => return Ok(Answer::Now(self.forbidden(name, uid.as_deref()))),
                     }
                 }
                 // A by-event subscription that replaces its like misses nothing.
@@ -213,13 +219,13 @@ impl Directus {
             // Rows that are gone again, that do not match, or that may not be read: nothing at all.
             Ok(page) if page.items.is_empty() => None,
             Ok(page) => Some(frame(json!({ "type": "subscription", "event": event, "data": page.items, "uid": uid }))),
-            Err(_) => Some(self.error("subscribe", "FORBIDDEN", uid)),
+            Err(_) => Some(self.forbidden(collection.name(), uid)),
         }
     }
 
     /// The login of every socket ends: it is the public's from now on, and told so.
     pub(crate) fn expire(&mut self) -> Vec<(u64, ServerMessage)> {
-        let message = self.error("auth", "TOKEN_EXPIRED", None);
+        let message = self.error("auth", "TOKEN_EXPIRED", "Token expired.", None);
         let sockets = self.peers.iter_mut().filter(|(_, peer)| peer.who != 0);
         sockets
             .map(|(socket, peer)| {

@@ -120,6 +120,14 @@ impl Settings {
             ("PROJECT_OWNER_ENABLED", text("false")),
             ("LOG_STYLE", text("raw")),
         ];
+        if self.limits_pressure {
+            // As it is set by itself it hardly ever comes to that. Only what the last moments were like, not all since the start.
+            environment.extend([
+                ("PRESSURE_LIMITER_SAMPLE_INTERVAL", text("100")),
+                ("PRESSURE_LIMITER_MAX_EVENT_LOOP_DELAY", text("40")),
+                ("PRESSURE_LIMITER_MAX_EVENT_LOOP_UTILIZATION", text("1")),
+            ]);
+        }
         if let Some(origin) = &self.pages {
             environment.extend([
                 ("CORS_ENABLED", text("true")),

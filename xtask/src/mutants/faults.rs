@@ -341,8 +341,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "unreadable-event-ignored",
         file: ENGINE,
-        text: "Notice::Failed { alive: true, .. } => Some(Vec::new()),",
-        becomes: "Notice::Failed { alive: true, .. } => None,",
+        text: "Notice::Failed { alive: true, .. } | Notice::Doubted => Some(Vec::new()),",
+        becomes: "Notice::Failed { alive: true, .. } | Notice::Doubted => None,",
         why: "an event that may not be read tells nothing (H9)",
     },
     Fault {
@@ -505,5 +505,33 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "            Stage::Failed { retry_at } => now >= retry_at,",
         becomes: "            Stage::Failed { retry_at } => now >= retry_at + 3_600_000,",
         why: "rights that are given back leave the list polled",
+    },
+    Fault {
+        name: "refusal-of-another-collection",
+        file: MACHINE,
+        text: "let collection = collection_named_by(&frame.message)",
+        becomes: "let collection = collection_named_by(&frame.message).and(None::<String>)",
+        why: "an error without a uid is taken for another collection's",
+    },
+    Fault {
+        name: "one-unanswered-costs-all",
+        file: MACHINE,
+        text: "let answers = self.entries.values().any(|entry| entry.stage == Stage::Live);",
+        becomes: "let answers = false;",
+        why: "a subscription that is never answered takes the socket of all others",
+    },
+    Fault {
+        name: "lost-field-stays",
+        file: REPLY,
+        text: "row.len() == known.len() && row.keys().all(|name| known.contains_key(name))",
+        becomes: "row.len() < usize::MAX || known.is_empty()",
+        why: "a field that the visitor lost stays in all rows but the changed one",
+    },
+    Fault {
+        name: "refetch-does-not-wait",
+        file: QUERY,
+        text: "if self.error.as_ref().is_none_or(|error| error.retry_after().is_none()) {",
+        becomes: "if self.error.is_none() || self.doubt.is_any() {",
+        why: "whoever wants to be sure asks a server that asked for patience",
     },
 ];

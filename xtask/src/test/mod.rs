@@ -57,7 +57,7 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     if options.list {
         for part in PARTS {
             println!(
-                "{:<12} {}{}",
+                "{:<13} {}{}",
                 part.name,
                 part.about,
                 if part.long { " (long: with --all, or by name)" } else { "" }
@@ -104,9 +104,9 @@ fn choose(names: &[String], all: bool) -> Result<Vec<&'static Part>> {
 
 fn summary(rows: &[(&str, Counts, Duration)]) -> ExitCode {
     let mut all = Counts::default();
-    println!("\n{:<12} {:>7} {:>7} {:>8}  time", "part", "passed", "failed", "skipped");
+    println!("\n{:<13} {:>7} {:>7} {:>8}  time", "part", "passed", "failed", "skipped");
     for (name, counts, time) in rows {
-        println!("{name:<12} {:>7} {:>7} {:>8}  {}", counts.passed, counts.failed, counts.skipped, seconds(*time));
+        println!("{name:<13} {:>7} {:>7} {:>8}  {}", counts.passed, counts.failed, counts.skipped, seconds(*time));
         all += *counts;
     }
     println!("{} passed, {} failed", all.passed, all.failed);
