@@ -144,7 +144,8 @@ impl Query {
     ///     .filter(Filter::some("topics", Filter::field("topics_id.name").eq("rust")))
     ///     .sort("-author.country.name");
     /// assert!(query.paths().into_iter().eq([
-    ///     "author.country.name", "author.name", "comments", "id", "item:pages.title", "topics", "topics.topics_id.name",
+    ///     "author.country.name", "author.name", "comments", "id", "item:pages.title",
+    ///     "topics", "topics.topics_id", "topics.topics_id.name",
     /// ]));
     /// assert!(Query::new().paths().into_iter().eq(["*"]));
     /// ```
