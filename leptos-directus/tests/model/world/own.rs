@@ -51,6 +51,9 @@ struct Own {
     lost: bool,
     /// There was no such row, as far as its author may see.
     missed: bool,
+    /// Whom it was sent as; and whether somebody else looked what became of it, before the page could know.
+    sent_as: Who,
+    misjudged: bool,
     done: bool,
     confirmed: Option<Millis>,
 }
@@ -283,6 +286,8 @@ impl World {
                 version: None,
                 lost: false,
                 missed: false,
+                sent_as: 0,
+                misjudged: false,
                 done: false,
                 confirmed: None,
             },
@@ -382,7 +387,11 @@ impl World {
         }
         let who = self.who;
         self.note(|| format!("{write:?} is sent as {who}"));
-        let request = Request { write, who: self.who, fate: self.desk.writing, is_accepted: false };
+        let request = Request { write, who, fate: self.desk.writing, is_accepted: false };
+        if let Some(own) = self.desk.writes.get_mut(&write) {
+            own.lost |= request.fate == Writing::Lost;
+            own.sent_as = who;
+        }
         let delay = match request.fate {
             Writing::Late => self.upto(4_000),
             _ => self.upto(150),
@@ -398,9 +407,6 @@ impl World {
             Writing::Limited => Err(Error::answer(429, "REQUESTS_EXCEEDED", "slower")),
             Writing::Refused => Err(Error::answer(400, "FAILED_VALIDATION", "no")),
         };
-        if let Some(own) = self.desk.writes.get_mut(&write) {
-            own.lost |= request.fate == Writing::Lost;
-        }
         self.agenda.plan(now, Event::Written(write, answer));
         Ok(())
     }
@@ -423,10 +429,11 @@ impl World {
             Progress::Confirmed { .. } if is_create => own.applied == 1 || own.applied > 1 && own.key.is_some(),
             // Who was an administrator may write and not read now, as far as Directus says.
             Progress::Confirmed { .. } => {
-                own.applied > 0 || own.missed && (own.change == Change::Delete || !self.desk.is_admin)
+                let is_excused = own.change == Change::Delete || own.misjudged || !self.desk.is_admin;
+                own.applied > 0 || own.missed && is_excused
             }
             // Nobody knows, and it says so.
-            Progress::Refused(error) if error.is_uncertain() => own.lost,
+            Progress::Refused(error) if error.is_uncertain() => own.lost || own.sent_as != self.who,
             // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
             // row that its author may not see nobody knows.
             Progress::Refused(_) => own.applied == 0 || own.lost && (!is_create || own.missed),
@@ -565,6 +572,9 @@ impl World {
 
     pub(super) fn own_looked(&mut self, write: WriteId, found: Result<Option<Value>, Error>) -> Verdict {
         self.note(|| format!("{write:?} was looked for: {found:?}"));
+        if let Some(own) = self.desk.writes.get_mut(&write) {
+            own.misjudged |= own.sent_as != self.who && (self.desk.unnoticed || !self.desk.certain);
+        }
         self.desk.outbox.checked(self.now, write, found);
         self.settle()
     }
