@@ -175,6 +175,10 @@ impl List {
         Some(self.overlay.key(row).map_or_else(|| row.clone(), RowKey::from))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// What must be on the page when nothing is under way.
     pub(super) fn equals(&self, rows: &[Value]) -> Verdict {
         if !self.overlay.is_bare() {
@@ -700,6 +704,12 @@ impl World {
     /// What was lost stays lost, and what is written from now on works.
     pub(super) fn mend_writing(&mut self) {
         self.desk.writing = Writing::Works;
+    }
+
+    /// Whether a row is being made whose key is not known yet.
+    pub(super) fn is_creating(&self) -> bool {
+        let is_create = |own: &Own| !own.done && matches!(own.change, Change::Create(_));
+        self.desk.writes.values().any(is_create)
     }
 
     pub(crate) fn is_written(&self) -> bool {
