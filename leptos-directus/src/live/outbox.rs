@@ -534,16 +534,22 @@ impl Outbox {
         let entry = &mut self.entries[at];
         let refusal = entry.refusal.clone();
         let change = entry.intent.layer.change.clone();
+        // What somebody else may see says nothing of what was done.
+        let is_same = entry.generation == self.generation;
         match (result, change) {
             (Ok(Some(row)), Change::Create(_)) => self.confirm(at, row),
-            (Ok(None), Change::Delete) => self.confirm(at, Value::Null),
+            (Ok(None), Change::Delete) if is_same => self.confirm(at, Value::Null),
             (Ok(None), Change::Update(_)) => {
                 let error = gone(&entry.intent);
                 self.refuse(at, error);
             }
             // An administrator who may update it, and Directus answered nothing: it is there, so it was done.
             (Ok(Some(row)), Change::Update(_)) if refusal.as_ref().is_some_and(Error::is_conflict) => {
-                self.confirm(at, row);
+                if is_same {
+                    self.confirm(at, row);
+                } else {
+                    self.refuse_as_uncertain(at);
+                }
             }
             (Err(error), _) if error.is_transient() => {
                 // Sent again, and answered again: both are safe for what is checked.

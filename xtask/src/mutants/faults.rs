@@ -188,7 +188,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "done-and-called-refused",
         file: OUTBOX,
         text: "                let error = if self.entries[at].uncertain {",
-        becomes: "                let error = if self.entries[at].uncertain && kept {",
+        becomes: "                let error = if self.entries[at].uncertain && !kept {",
         why: "a write that may have been done is said not to have been sent",
     },
     Fault {

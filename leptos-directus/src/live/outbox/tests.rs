@@ -258,6 +258,26 @@ fn an_administrator_who_updates_a_row_that_is_gone_hears_of_it_too() {
     assert_eq!(outbox.happens(), ["1 conflict", "touch 1"]);
 }
 
+/// It failed: the administrator had logged out before it was looked whether the row was there, and nobody else may know.
+#[test]
+fn what_somebody_else_may_see_does_not_confirm_a_write() {
+    let mut outbox = outbox();
+    outbox.update(1, 1);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(1), Ok(Value::Null));
+    outbox.identity_changed(NOW, Some(None));
+    outbox.outputs();
+    outbox.checked(NOW, WriteId(1), Ok(Some(Value::Null)));
+    assert_eq!(outbox.happens(), ["1 uncertain", "touch 1"]);
+    outbox.delete(2, 2);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(2), Err(forbidden()));
+    outbox.identity_changed(NOW, Some(Some("eve".to_owned())));
+    outbox.outputs();
+    outbox.checked(NOW, WriteId(2), Ok(None));
+    assert_eq!(outbox.happens(), ["2 refused", "touch 2"]);
+}
+
 #[test]
 fn a_full_queue_refuses_and_says_so() {
     let mut outbox = Outbox::new(OutboxConfig { capacity: 2, seed: 0 });

@@ -51,6 +51,9 @@ struct Own {
     lost: bool,
     /// There was no such row, as far as its author may see.
     missed: bool,
+    /// Whom it was sent as; and whether somebody else looked what became of it, before the page could know.
+    sent_as: Who,
+    misjudged: bool,
     done: bool,
     confirmed: Option<Millis>,
 }
@@ -172,6 +175,10 @@ impl List {
         Some(self.overlay.key(row).map_or_else(|| row.clone(), RowKey::from))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// What must be on the page when nothing is under way.
     pub(super) fn equals(&self, rows: &[Value]) -> Verdict {
         if !self.overlay.is_bare() {
@@ -283,6 +290,8 @@ impl World {
                 version: None,
                 lost: false,
                 missed: false,
+                sent_as: 0,
+                misjudged: false,
                 done: false,
                 confirmed: None,
             },
@@ -382,7 +391,11 @@ impl World {
         }
         let who = self.who;
         self.note(|| format!("{write:?} is sent as {who}"));
-        let request = Request { write, who: self.who, fate: self.desk.writing, is_accepted: false };
+        let request = Request { write, who, fate: self.desk.writing, is_accepted: false };
+        if let Some(own) = self.desk.writes.get_mut(&write) {
+            own.lost |= request.fate == Writing::Lost;
+            own.sent_as = who;
+        }
         let delay = match request.fate {
             Writing::Late => self.upto(4_000),
             _ => self.upto(150),
@@ -398,9 +411,6 @@ impl World {
             Writing::Limited => Err(Error::answer(429, "REQUESTS_EXCEEDED", "slower")),
             Writing::Refused => Err(Error::answer(400, "FAILED_VALIDATION", "no")),
         };
-        if let Some(own) = self.desk.writes.get_mut(&write) {
-            own.lost |= request.fate == Writing::Lost;
-        }
         self.agenda.plan(now, Event::Written(write, answer));
         Ok(())
     }
@@ -423,10 +433,11 @@ impl World {
             Progress::Confirmed { .. } if is_create => own.applied == 1 || own.applied > 1 && own.key.is_some(),
             // Who was an administrator may write and not read now, as far as Directus says.
             Progress::Confirmed { .. } => {
-                own.applied > 0 || own.missed && (own.change == Change::Delete || !self.desk.is_admin)
+                let is_excused = own.change == Change::Delete || own.misjudged || !self.desk.is_admin;
+                own.applied > 0 || own.missed && is_excused
             }
             // Nobody knows, and it says so.
-            Progress::Refused(error) if error.is_uncertain() => own.lost,
+            Progress::Refused(error) if error.is_uncertain() => own.lost || own.sent_as != self.who,
             // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
             // row that its author may not see nobody knows.
             Progress::Refused(_) => own.applied == 0 || own.lost && (!is_create || own.missed),
@@ -565,6 +576,9 @@ impl World {
 
     pub(super) fn own_looked(&mut self, write: WriteId, found: Result<Option<Value>, Error>) -> Verdict {
         self.note(|| format!("{write:?} was looked for: {found:?}"));
+        if let Some(own) = self.desk.writes.get_mut(&write) {
+            own.misjudged |= own.sent_as != self.who && (self.desk.unnoticed || !self.desk.certain);
+        }
         self.desk.outbox.checked(self.now, write, found);
         self.settle()
     }
@@ -690,6 +704,12 @@ impl World {
     /// What was lost stays lost, and what is written from now on works.
     pub(super) fn mend_writing(&mut self) {
         self.desk.writing = Writing::Works;
+    }
+
+    /// Whether a row is being made whose key is not known yet.
+    pub(super) fn is_creating(&self) -> bool {
+        let is_create = |own: &Own| !own.done && matches!(own.change, Change::Create(_));
+        self.desk.writes.values().any(is_create)
     }
 
     pub(crate) fn is_written(&self) -> bool {
