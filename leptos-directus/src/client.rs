@@ -554,7 +554,8 @@ impl Driver {
                     }
                 }
             }
-            let pause = [self.engine.deadline(), self.outbox.deadline()]
+            let sight = self.sight.deadline().filter(|_| !self.queries.is_empty());
+            let pause = [self.engine.deadline(), self.outbox.deadline(), sight]
                 .into_iter()
                 .flatten()
                 .min()
@@ -613,7 +614,7 @@ impl Driver {
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
                 Happened::Done(Done::Found(who)) => self.found(now, who),
                 Happened::Done(Done::Told(era, question, word)) => {
-                    if self.sight.told(era, &question, word) {
+                    if self.sight.told(now, era, &question, word) {
                         self.look_for_all(now);
                     }
                 }
@@ -626,6 +627,9 @@ impl Driver {
                 Happened::Tick => {
                     self.engine.tick(now);
                     self.outbox.tick(now);
+                    if self.sight.tick(now) {
+                        self.look_for_all(now);
+                    }
                 }
             }
         }

@@ -6,10 +6,14 @@ use std::{
 };
 
 use crate::{
+    connection::Millis,
     error::Error,
     protocol::Relations,
     rest::{Question, Rest, Seen},
 };
+
+/// How long it is waited where nobody could answer: 10 s.
+const AGAIN: Millis = 10_000;
 
 /// Who is asked.
 #[derive(Clone, Debug)]
@@ -61,13 +65,23 @@ pub(super) struct Sight {
     under_way: HashSet<Arc<Question>>,
     /// This visitor is told nothing: not asked again until something has changed.
     is_blind: bool,
+    /// Nobody could answer: not asked again before.
+    again_at: Option<Millis>,
     /// Counts the visitors: an answer for the former one comes too late.
     era: u64,
 }
 
 impl Sight {
     pub(super) fn new(informant: Informant) -> Self {
-        Self { informant, answers: HashMap::new(), relations: None, under_way: HashSet::new(), is_blind: false, era: 0 }
+        Self {
+            informant,
+            answers: HashMap::new(),
+            relations: None,
+            under_way: HashSet::new(),
+            is_blind: false,
+            again_at: None,
+            era: 0,
+        }
     }
 
     pub(super) fn informant(&self) -> Informant {
@@ -83,7 +97,11 @@ impl Sight {
         }
         // The first question finds out whether there is any use in asking: a crowd of others would all be told nothing.
         let is_first_under_way = self.answers.is_empty() && !self.under_way.is_empty();
-        if self.is_blind || is_first_under_way || !self.under_way.insert(Arc::clone(question)) {
+        if self.is_blind
+            || self.again_at.is_some()
+            || is_first_under_way
+            || !self.under_way.insert(Arc::clone(question))
+        {
             return Look::Nothing;
         }
         Look::Ask(self.era)
@@ -98,8 +116,8 @@ impl Sight {
         }
     }
 
-    /// Whether an answer says something new. Where nobody could be reached, it is asked again when something happens.
-    pub(super) fn told(&mut self, era: u64, question: &Arc<Question>, word: Result<Word, Error>) -> bool {
+    /// Whether an answer says something new.
+    pub(super) fn told(&mut self, now: Millis, era: u64, question: &Arc<Question>, word: Result<Word, Error>) -> bool {
         if era != self.era {
             return false;
         }
@@ -108,7 +126,10 @@ impl Sight {
             Ok(Word::Of(question, seen)) => self.learn(&question, seen),
             Ok(Word::Everything(Some(relations))) => self.relations = Some(relations),
             Ok(Word::Everything(None)) => self.is_blind = true,
-            Err(_) => return false,
+            Err(_) => {
+                self.again_at = Some(now + AGAIN);
+                return false;
+            }
         }
         !self.is_blind
     }
@@ -122,6 +143,17 @@ impl Sight {
     /// There was no connection for a while: who was told nothing may ask again.
     pub(super) fn hope(&mut self) {
         self.is_blind = false;
+        self.again_at = None;
+    }
+
+    /// When it wants to be told of the time.
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        self.again_at
+    }
+
+    /// Whether it is time to ask again.
+    pub(super) fn tick(&mut self, now: Millis) -> bool {
+        self.again_at.take_if(|at| *at <= now).is_some()
     }
 }
 
@@ -131,6 +163,8 @@ mod tests {
 
     use super::*;
     use crate::protocol::Query;
+
+    const NOW: Millis = 1_000_000;
 
     fn question(fields: &str) -> Arc<Question> {
         Arc::new(Question::of("posts", &Query::new().fields(fields)))
@@ -150,7 +184,7 @@ mod tests {
         assert_eq!(sight.look(&one), Look::Ask(0));
         assert_eq!(sight.look(&question("author.name")), Look::Nothing);
         assert_eq!(sight.look(&other), Look::Nothing, "the first one tells whether there is any use");
-        assert!(sight.told(0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
+        assert!(sight.told(NOW, 0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
         assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
         assert_eq!(sight.look(&other), Look::Ask(0));
         assert_eq!(sight.look(&other), Look::Nothing);
@@ -175,19 +209,26 @@ mod tests {
         assert_eq!(sight.look(&one), Look::Ask(0));
         sight.doubt();
         assert_eq!(sight.look(&one), Look::Ask(1));
-        assert!(!sight.told(0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
+        assert!(!sight.told(NOW, 0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
         assert_eq!(sight.look(&one), Look::Nothing, "the second one is under way");
-        assert!(!sight.told(1, &one, Ok(Word::Of(Arc::clone(&one), Seen::Unknown))));
+        assert!(!sight.told(NOW, 1, &one, Ok(Word::Of(Arc::clone(&one), Seen::Unknown))));
         assert_eq!(sight.look(&one), Look::Nothing);
         sight.hope();
         assert_eq!(sight.look(&one), Look::Ask(1));
     }
 
     #[test]
-    fn what_nobody_answered_may_be_asked_again() {
+    fn what_nobody_answered_is_asked_again_after_a_while_or_over_a_new_connection() {
         let (mut sight, one) = (page(), question("author.name"));
-        assert_eq!(sight.look(&one), Look::Ask(0));
-        assert!(!sight.told(0, &one, Err(Error::network("nobody is there"))));
+        for again in [Sight::hope as fn(&mut Sight), |sight| assert!(sight.tick(NOW + AGAIN))] {
+            assert_eq!(sight.look(&one), Look::Ask(0));
+            assert!(!sight.told(NOW, 0, &one, Err(Error::network("nobody is there"))));
+            assert_eq!(sight.deadline(), Some(NOW + AGAIN));
+            assert!(!sight.tick(NOW + AGAIN - 1));
+            assert_eq!(sight.look(&one), Look::Nothing);
+            again(&mut sight);
+            assert_eq!(sight.deadline(), None);
+        }
         assert_eq!(sight.look(&one), Look::Ask(0));
     }
 
@@ -200,7 +241,7 @@ mod tests {
         let relations = Relations::from_rows(&json!([
             { "collection": "posts", "field": "author", "related_collection": "authors" },
         ]));
-        assert!(sight.told(0, &one, Ok(Word::Everything(Some(relations)))));
+        assert!(sight.told(NOW, 0, &one, Ok(Word::Everything(Some(relations)))));
         assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
         assert_eq!(sight.look(&other), Look::Seen(Vec::new()));
     }

@@ -437,7 +437,8 @@ impl Target {
             format!("{collection}|{}", whole.canonical())
         });
         let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: Vec::new(), config };
-        let question = watch_relations.then(|| Arc::new(Question::of(collection, &query)));
+        let question = watch_relations.then(|| Question::of(collection, &query));
+        let question = question.filter(Question::asks_something).map(Arc::new);
         Self {
             spec,
             question,

@@ -16,6 +16,16 @@ use crate::{
 
 /// How much of an address a question may take. Single names are the first to go: they lead nowhere, or to lists of keys.
 const LONGEST_QUESTION: usize = 4000;
+/// The longest question, in paths, and the longest name of a collection or path, in bytes.
+pub(crate) const MOST_PATHS: usize = 200;
+pub(crate) const LONGEST_NAME: usize = 255;
+/// More levels than anybody means.
+const DEEPEST: usize = 10;
+
+/// Whether a path is one that is asked for, and answered.
+pub(crate) fn is_path(path: &str) -> bool {
+    !path.is_empty() && path.len() <= LONGEST_NAME && path.split('.').count() <= DEEPEST
+}
 
 /// Which collections do these paths of a collection lead to?
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +39,11 @@ impl Question {
         Self { collection: collection.to_owned(), paths: query.paths() }
     }
 
+    /// Whether there is anything to be told.
+    pub(crate) fn asks_something(&self) -> bool {
+        self.paths.iter().any(|path| is_path(path))
+    }
+
     pub(crate) fn answer(&self, relations: &Relations) -> Vec<String> {
         relations.lead_from(&self.collection, &self.paths).into_iter().collect()
     }
@@ -36,8 +51,9 @@ impl Question {
     /// The part of an address after the question mark.
     fn to_query_string(&self) -> String {
         let mut text = format!("relations_of={}", utf8_percent_encode(&self.collection, IN_QUERY));
-        let (far, near): (Vec<_>, Vec<_>) = self.paths.iter().partition(|path| path.contains('.'));
-        for path in far.into_iter().chain(near) {
+        let paths = self.paths.iter().filter(|path| is_path(path));
+        let (far, near): (Vec<_>, Vec<_>) = paths.partition(|path| path.contains('.'));
+        for path in far.into_iter().chain(near).take(MOST_PATHS) {
             let path = format!("&path={}", utf8_percent_encode(path, IN_QUERY));
             if text.len() + path.len() > LONGEST_QUESTION {
                 break;
@@ -67,13 +83,17 @@ pub(crate) struct Told {
     pub(crate) known: bool,
     #[serde(default)]
     pub(crate) collections: Vec<String>,
+    /// Directus could not be asked just now.
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 impl From<Seen> for Told {
     fn from(seen: Seen) -> Self {
         match seen {
-            Seen::Collections(collections) => Self { known: true, collections },
-            Seen::NotAsked | Seen::Unknown => Self::default(),
+            Seen::Collections(collections) => Self { known: true, collections, again: false },
+            Seen::NotAsked => Self { again: true, ..Self::default() },
+            Seen::Unknown => Self::default(),
         }
     }
 }
@@ -102,6 +122,9 @@ impl Rest {
 
     /// Asks the page's own server, at the path of its socket: it answers without an error's status, whatever it knows.
     /// Something else that answers there knows nothing.
+    ///
+    /// # Errors
+    /// If nobody could be asked: then it may be asked again.
     pub(crate) async fn ask_server(&self, path: &str, question: &Question) -> Result<Seen, Error> {
         let request = HttpRequest {
             method: "GET",
@@ -112,10 +135,13 @@ impl Rest {
             timeout: self.timeout,
         };
         let response = self.http.send(request).await?;
-        Ok(match serde_json::from_str::<Told>(&response.body) {
-            Ok(Told { known: true, collections }) => Seen::Collections(collections),
-            Ok(_) | Err(_) => Seen::Unknown,
-        })
+        let nobody = || Err(Error::network("nobody could say where relations lead"));
+        match serde_json::from_str::<Told>(&response.body) {
+            _ if response.status >= 500 || response.status == 429 => nobody(),
+            Ok(Told { again: true, .. }) => nobody(),
+            Ok(Told { known: true, collections, .. }) => Ok(Seen::Collections(collections)),
+            Ok(_) | Err(_) => Ok(Seen::Unknown),
+        }
     }
 }
 
@@ -133,5 +159,10 @@ mod tests {
         let many: Vec<String> = (0..900).map(|number| format!("field_{number}")).collect();
         let text = Question::of("posts", &Query::new().fields(many).sort("author.name")).to_query_string();
         assert!(text.len() <= LONGEST_QUESTION && text.contains("author.name"), "{text}");
+        assert!(text.matches("&path=").count() <= MOST_PATHS, "{text}");
+        let odd = Query::new().fields(["a.b", &"x.".repeat(20), &"y".repeat(300)]);
+        assert_eq!(Question::of("posts", &odd).to_query_string(), "relations_of=posts&path=a.b");
+        let count = Query::new().aggregate("count", "*");
+        assert!(!Question::of("posts", &count).asks_something());
     }
 }

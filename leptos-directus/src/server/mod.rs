@@ -61,7 +61,7 @@ use self::{
     config::Settings,
     mode::FoundMode,
     origin::OwnHost,
-    relations::{Schema, Whose},
+    relations::{Schema, Whose, Word},
     upstream::{Caller, Upstream},
 };
 pub use self::{
@@ -189,21 +189,23 @@ impl DirectusServer {
 
     /// Where relations lead, as far as Directus tells it to this visitor, or to us.
     async fn look(&self, whose: Whose, rest: Rest, question: &Question) -> Seen {
-        let own = self.0.schema.relations(whose, rest).await;
-        match own {
-            Some(relations) => Seen::Collections(question.answer(&relations)),
-            None => self.look_by_token(question).await,
+        match self.0.schema.ask(whose, rest).await {
+            Word::Told(relations) => Seen::Collections(question.answer(&relations)),
+            Word::Refused => self.look_by_token(question).await.unwrap_or(Seen::Unknown),
+            Word::Failed => self.look_by_token(question).await.unwrap_or(Seen::NotAsked),
         }
     }
 
-    async fn look_by_token(&self, question: &Question) -> Seen {
-        let Some(token) = self.0.settings.config.directus_schema_token.as_ref() else { return Seen::Unknown };
+    /// By our own token, if there is one that is good for it.
+    async fn look_by_token(&self, question: &Question) -> Option<Seen> {
+        let token = self.0.settings.config.directus_schema_token.as_ref()?;
         let upstream = &self.0.upstream;
         let http = HttpClient::new(upstream.http(), upstream.tls());
         let rest = Rest::new(http, upstream.base().as_str(), Credentials::Token(token.clone()));
-        match self.0.schema.relations(Whose::OurToken, rest).await {
-            Some(relations) => Seen::Collections(question.answer(&relations)),
-            None => Seen::Unknown,
+        match self.0.schema.ask(Whose::OurToken, rest).await {
+            Word::Told(relations) => Some(Seen::Collections(question.answer(&relations))),
+            Word::Refused => None,
+            Word::Failed => Some(Seen::NotAsked),
         }
     }
 

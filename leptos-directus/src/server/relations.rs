@@ -22,7 +22,10 @@ use tokio::time::Instant;
 use super::{DirectusServer, upstream::Caller};
 use crate::{
     protocol::{Relations, Secret},
-    rest::{Question, Rest, Seen, sight::Told},
+    rest::{
+        Question, Rest, Seen,
+        sight::{LONGEST_NAME, MOST_PATHS, Told, is_path},
+    },
 };
 
 /// How long what Directus tells is believed: a new relation is followed from then on.
@@ -34,12 +37,6 @@ const TRUST_FAILURE: Duration = Duration::from_secs(5);
 
 /// What is kept, at most: for so many sessions. The oldest goes first.
 const MOST_KEPT: usize = 256;
-
-/// The longest question, in paths, and the longest name of a collection or path.
-const MOST_PATHS: usize = 200;
-const LONGEST_NAME: usize = 255;
-/// More levels than anybody means.
-const DEEPEST: usize = 10;
 
 /// Whom Directus tells.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -67,13 +64,13 @@ impl fmt::Debug for Whose {
 
 /// What came of asking.
 #[derive(Clone, Debug)]
-enum Word {
+pub(super) enum Word {
     Told(Arc<Relations>),
     Refused,
     Failed,
 }
 
-type Asking = Shared<BoxFuture<'static, Word>>;
+pub(super) type Asking = Shared<BoxFuture<'static, Word>>;
 
 struct Entry {
     since: Instant,
@@ -103,16 +100,8 @@ impl fmt::Debug for Schema {
 }
 
 impl Schema {
-    /// What Directus tells whom this `rest` reads for; `None` if it tells nothing.
-    pub(super) async fn relations(&self, whose: Whose, rest: Rest) -> Option<Arc<Relations>> {
-        let asking = self.ask(whose, rest);
-        match asking.await {
-            Word::Told(relations) => Some(relations),
-            Word::Refused | Word::Failed => None,
-        }
-    }
-
-    fn ask(&self, whose: Whose, rest: Rest) -> Asking {
+    /// What Directus tells whom this `rest` reads for.
+    pub(super) fn ask(&self, whose: Whose, rest: Rest) -> Asking {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get(&whose).filter(|entry| entry.is_fresh()) {
             return entry.asking.clone();
@@ -174,9 +163,8 @@ pub(super) fn asked(query: Option<&str>) -> Option<Question> {
         }
     }
     let collection = collection?;
-    let is_sane = |name: &String| !name.is_empty() && name.len() <= LONGEST_NAME;
-    let is_path = |path: &String| is_sane(path) && path.split('.').count() <= DEEPEST;
-    if !is_sane(&collection) || paths.len() > MOST_PATHS || !paths.iter().all(is_path) {
+    let is_name = !collection.is_empty() && collection.len() <= LONGEST_NAME;
+    if !is_name || paths.len() > MOST_PATHS || !paths.iter().all(|path| is_path(path)) {
         paths.clear();
     }
     Some(Question { collection, paths: paths.into_iter().collect() })
