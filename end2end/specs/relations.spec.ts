@@ -1,8 +1,10 @@
 import type { Page } from "@playwright/test";
 
 import { baseURL } from "../support/environment.ts";
-import { badge, expect, settled, stories, story, test } from "../support/fixtures.ts";
+import { badge, expect, needsSchemaToken, settled, stories, story, test } from "../support/fixtures.ts";
 import type { DirectusWriter } from "../support/directus.ts";
+
+needsSchemaToken();
 
 /** An author that no other test has, with a story. */
 async function author(directus: DirectusWriter) {

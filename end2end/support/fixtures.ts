@@ -76,6 +76,15 @@ export async function settled(page: Page) {
   await page.waitForLoadState("networkidle");
 }
 
+/** Tests of what the server says of relations need it to know them: `cargo xtask test e2e` gives it the token. */
+export function needsSchemaToken() {
+  test.beforeEach(async ({ request }) => {
+    if (control.isThere) return;
+    const { known } = await (await request.get("/directus-ws?relations_of=posts&path=author.name")).json();
+    test.skip(!known, "the server has no DIRECTUS_SCHEMA_TOKEN (cargo xtask test e2e gives it one)");
+  });
+}
+
 /** Tests that stop Directus need somebody who can: `cargo xtask test e2e`. */
 export function needsControl() {
   test.skip(!control.isThere, "DIRECTUS_CONTROL_URL is not set: nobody here may stop Directus (cargo xtask test e2e may)");

@@ -39,6 +39,10 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--key" => &mut key,
             "--watch" => &mut watch,
             "--revalidate" => &mut revalidate,
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                std::process::exit(0);
+            }
             option if option.starts_with("--") => return Err(format!("there is no option {option}")),
             _ => {
                 rest.push(word);

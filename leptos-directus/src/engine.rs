@@ -423,8 +423,12 @@ impl Engine {
     /// This page wrote something itself: whoever shows it reads again, with or without a socket.
     pub fn touch(&mut self, now: Millis, collection: &str, keys: &[Key]) {
         for member in self.queries.values_mut() {
-            if member.groups.first().is_some_and(|((own, _), _)| own == collection) {
+            let mut groups = member.groups.iter().map(|((group, _), _)| group == collection);
+            if groups.next() == Some(true) {
                 member.live.touch(now, keys);
+            } else if groups.any(|is_watched| is_watched) && member.live.status() != live::LiveStatus::Live {
+                // Who is live will be told.
+                member.live.touch(now, &[]);
             }
         }
         self.settle(now);

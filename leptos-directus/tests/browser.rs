@@ -262,3 +262,12 @@ async fn a_page_that_is_seen_again_makes_a_try_at_once() {
     drop(Hidden::begin());
     tries_at_once(directus, tries).await;
 }
+
+#[wasm_bindgen_test]
+async fn a_window_that_is_looked_at_makes_a_try_at_once() {
+    let (_owner, directus) = page();
+    directus.connect();
+    let tries = long_wait(directus).await;
+    js_sys::eval("window.dispatchEvent(new Event('focus'))").unwrap();
+    tries_at_once(directus, tries).await;
+}

@@ -45,11 +45,16 @@ async fn refuse(asked: Asked) {
 }
 
 fn known(collections: &[&str]) -> (u16, Value) {
-    (200, json!({ "known": true, "collections": collections }))
+    (200, json!({ "known": true, "collections": collections, "again": false }))
 }
 
 fn unknown() -> (u16, Value) {
-    (200, json!({ "known": false, "collections": [] }))
+    (200, json!({ "known": false, "collections": [], "again": false }))
+}
+
+/// It is worth asking again.
+fn later() -> (u16, Value) {
+    (200, json!({ "known": false, "collections": [], "again": true }))
 }
 
 #[tokio::test]
@@ -109,14 +114,14 @@ async fn whom_directus_tells_nothing_our_token_is_asked_for_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_directus_that_fails_is_unknown_and_no_error() {
+async fn a_directus_that_fails_is_asked_again_later_and_no_error() {
     let mut directus = StandIn::new(Play::Public).await;
     let app = App::new(&directus).await;
     let answer = ask(&app, ASKED, &[]);
     directus.asked().await.answer("503 Service Unavailable", "", "").await;
-    assert_eq!(answer.await.unwrap(), unknown());
+    assert_eq!(answer.await.unwrap(), later());
     let nowhere = App::at("http://127.0.0.1:1", |_| {}).await;
-    assert_eq!(ask(&nowhere, ASKED, &[]).await.unwrap(), unknown());
+    assert_eq!(ask(&nowhere, ASKED, &[]).await.unwrap(), later());
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ cargo xtask dev [OPTIONS]: the newsroom, rebuilt and reloaded on change
   --release                 the optimised build
   --port P                  where to serve (3000)
   --directus-port P         where Directus listens (8055)
-  --directus-version V      12.4.1; 11.17.4 is tried too
+  --directus-version V      12.4.1 (default) or 11.17.4
   --mode M                  WEBSOCKETS_REST_AUTH: public (default), handshake or strict
   --wasm-toolchain T        auto (default), rustup, or debian (Debian's compiler and a library built for wasm32)
   --without-cargo-leptos    build by hand even where cargo-leptos is installed
@@ -46,7 +46,7 @@ const DIRECTUS_HELP: &str = "\
 cargo xtask directus [OPTIONS]: only Directus, with the newsroom's collections, users and rows in .directus/
 
   --port P                  where it listens (8055)
-  --directus-version V      12.4.1; 11.17.4 is tried too
+  --directus-version V      12.4.1 (default) or 11.17.4
   --mode M                  WEBSOCKETS_REST_AUTH: public (default), handshake or strict";
 
 const TEST_HELP: &str = "\
@@ -55,7 +55,7 @@ cargo xtask test [PART…] [OPTIONS] [-- ARGUMENTS]: all parts, or those that ar
   --list                    the parts, and what each does
   --all                     the long parts too
   --wasm-toolchain T        auto (default), rustup or debian
-  --directus-version V      12.4.1; 11.17.4 is tried too
+  --directus-version V      12.4.1 (default) or 11.17.4
   -- ARGUMENTS              for Playwright or the test binaries: `cargo xtask test e2e -- --grep board`
 
 The last line is `N passed, N failed`; logs of what failed are in target/test-logs.";

@@ -104,9 +104,10 @@ impl Newsroom<'_> {
             .args(["leptos", "watch"])
             // Its flags for debug builds differ from plain cargo's: in one folder each would undo the other's work.
             .env("CARGO_TARGET_DIR", self.workspace.target.join("leptos"))
+            .envs(self.variables.rows())
+            // Where it is waited for.
             .env("LEPTOS_SITE_ADDR", format!("127.0.0.1:{}", self.options.port))
             .env("LEPTOS_RELOAD_PORT", self.reload_port.to_string())
-            .envs(self.variables.rows())
             .envs(self.server_settings())
             .env_remove("DIRECTUS_ADMIN_TOKEN");
         toolchain.apply(&mut command, &[&bindgen]);

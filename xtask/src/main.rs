@@ -95,6 +95,7 @@ fn only_directus(workspace: &Workspace, options: &cli::DirectusOptions) -> Resul
     })?;
     println!("\n  Directus   {0}   (its admin app: {0}/admin; log: {1})", directus.url(), directus.log().display());
     println!("  WEBSOCKETS_REST_AUTH={}", options.mode);
+    println!("  for our server: DIRECTUS_SCHEMA_TOKEN={}", directus::SCHEMA_TOKEN);
     for (role, email, password) in LOGINS {
         println!("    {role:<8} {email:<20} {password}");
     }

@@ -5,7 +5,7 @@ use crate::{
     process::{Output, Process, wait_for},
     report::{Step, Ticker},
     toolchain::{WasmToolchain, wasm_bindgen, wasm_opt},
-    workspace::{Workspace, copy_folder, remove_folder},
+    workspace::{Workspace, copy_folder, lock, remove_folder},
 };
 use std::{
     fs,
@@ -177,7 +177,9 @@ pub(crate) struct Built {
 ///
 /// If a step fails.
 pub(crate) fn release(workspace: &Workspace, toolchain: WasmToolchain, folder: &Path, step: &Step) -> Result<Built> {
-    let site = Site::new(workspace, Profile::Release, workspace.target.join("site-release"), toolchain, step)?;
+    let root = workspace.target.join("site-release");
+    let _lock = lock(&root.with_extension("lock"), "the release build")?;
+    let site = Site::new(workspace, Profile::Release, root, toolchain, step)?;
     site.copy_assets()?;
     site.build_wasm(step)?;
     let server = site.build_server(step)?;

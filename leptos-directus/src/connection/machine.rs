@@ -571,6 +571,9 @@ impl Machine {
             let error = Error::timeout(format!("subscribing to `{}`", entry.spec.collection));
             let is_told = std::mem::replace(&mut entry.was_ignored, true);
             if answers {
+                // What was said to nobody by name may have been said to it.
+                let collection = entry.spec.collection.clone();
+                self.nameless.retain(|nameless| nameless.collection.as_ref() != Some(&collection));
                 self.fail_perhaps(now, id, error);
             } else if is_told {
                 // It goes on trying, over new sockets: whoever waits for it hears that it may be in vain.

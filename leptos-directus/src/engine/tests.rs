@@ -173,6 +173,19 @@ fn what_is_found_later_leaves_the_list_live_and_is_followed_by_one_read() {
 }
 
 #[test]
+fn what_this_page_writes_to_a_watched_collection_is_read_where_nobody_announces_it() {
+    let mut scene = Scene::live(&["authors"]);
+    scene.engine.touch(scene.now, "authors", &[7.into()]);
+    scene.assert_quiet();
+    scene.engine.disconnect(scene.now);
+    scene.engine.touch(scene.now, "topics", &[7.into()]);
+    scene.drain();
+    scene.reads.clear();
+    scene.engine.touch(scene.now, "authors", &[7.into()]);
+    assert_eq!(scene.answer_read(), ReadScope::Window);
+}
+
+#[test]
 fn what_is_announced_to_others_already_costs_no_frame() {
     let mut scene = Scene::live(&[]);
     let authors = QuerySpec { collection: "authors".to_owned(), ..QuerySpec::default() };

@@ -474,14 +474,10 @@ impl LiveQuery {
     /// `Retry-After`.
     pub fn touch(&mut self, now: Millis, keys: &[Key]) {
         if self.status() == LiveStatus::Live {
-            return self.hint(now, keys);
+            self.hint(now, keys);
+        } else {
+            self.refetch(now);
         }
-        self.doubt = Doubt::All;
-        self.asked = true;
-        if self.error.as_ref().is_none_or(|error| error.retry_after().is_none()) {
-            self.retry_at = None;
-        }
-        self.settle(now);
     }
 
     /// Announcements will not come up soon: the socket was refused, lost or closed. Who has no rows yet reads them now.

@@ -102,6 +102,8 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     values.next().is_none().then_some(value)
 }
 
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Where a request says that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
@@ -123,7 +125,8 @@ pub(super) fn source(headers: &HeaderMap, own: &OwnHost, allowed: &[Origin]) -> 
 }
 
 /// Judges a plain `GET`, to which browsers give no `Origin` when the page is our own: by `Referer`, else by
-/// `Sec-Fetch-Site`. So the answer foretells what a socket of that page would meet.
+/// `Sec-Fetch-Site`. So the answer foretells what a socket of that page would meet. An address that somebody typed comes from no
+/// page at all, and no page gets the answer.
 pub(super) fn source_of_a_read(headers: &HeaderMap, own: &OwnHost, allowed: &[Origin]) -> Source {
     match source(headers, own, allowed) {
         Source::Missing => {}
@@ -133,12 +136,15 @@ pub(super) fn source_of_a_read(headers: &HeaderMap, own: &OwnHost, allowed: &[Or
         let page = Url::parse(referer).ok().as_ref().and_then(Origin::of);
         return judge(page.as_ref(), own, allowed);
     }
-    if is_same_origin_fetch(headers) { Source::Allowed } else { Source::Missing }
+    match single(headers, SEC_FETCH_SITE) {
+        Some("same-origin" | "none") => Source::Allowed,
+        _ => Source::Missing,
+    }
 }
 
 /// Whether the browser vouches that one of our own pages asks.
 pub(super) fn is_same_origin_fetch(headers: &HeaderMap) -> bool {
-    single(headers, HeaderName::from_static("sec-fetch-site")) == Some("same-origin")
+    single(headers, SEC_FETCH_SITE) == Some("same-origin")
 }
 
 fn judge(origin: Option<&Origin>, own: &OwnHost, allowed: &[Origin]) -> Source {
@@ -238,6 +244,7 @@ mod tests {
             "a proxy that hides our public host"
         );
         assert_eq!(read(&[host, ("sec-fetch-site", "same-origin")]), Source::Allowed);
+        assert_eq!(read(&[host, ("sec-fetch-site", "none")]), Source::Allowed, "somebody typed the address");
         assert_eq!(read(&[host, ("sec-fetch-site", "cross-site")]), Source::Missing);
         assert_eq!(read(&[host]), Source::Missing);
     }

@@ -243,6 +243,11 @@ impl WakeEvents {
                     }
                 }));
             }
+            // Somebody looks at a page that was in sight all the time.
+            let asked = sender.clone();
+            listeners.push(EventListener::new(&window, "focus", move |_| {
+                let _ = asked.unbounded_send(Wake::Asked);
+            }));
             // Back from the back/forward cache: the page slept, its timers too, and its socket is gone.
             listeners.push(EventListener::new(&window, "pageshow", move |_| {
                 let hidden =

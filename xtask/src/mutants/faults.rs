@@ -454,7 +454,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "unsubscribed-while-pending",
         file: MACHINE,
         text: "            Stage::Pending { since } => entry.stage = Stage::Leaving { since },",
-        becomes: "            Stage::Pending { .. } => entry.stage = Stage::Ending,",
+        becomes: "            Stage::Pending { .. } => self.bid_farewell(id, 0),",
         why: "an unsubscribe that overtakes its subscribe leaves a zombie (H8)",
     },
     Fault {

@@ -9,11 +9,12 @@ use crate::{
     failure::{Context, Failure, Result},
     process::{Output, Process},
     report::{Ticker, seconds},
-    workspace::{Workspace, copy_folder, remove_folder},
+    workspace::{Workspace, copy_folder, lock, remove_folder},
 };
 use faults::{FAULTS, Fault};
+use nix::fcntl::Flock;
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::{Duration, Instant},
@@ -162,6 +163,7 @@ struct Copy<'a> {
     workspace: &'a Workspace,
     folder: PathBuf,
     log: PathBuf,
+    _lock: Flock<File>,
 }
 
 const PURE_FOLDERS: [&str; 4] = ["connection", "engine", "live", "protocol"];
@@ -172,7 +174,9 @@ const DEPENDENCIES: [&str; 8] =
 impl<'a> Copy<'a> {
     fn make(workspace: &'a Workspace) -> Result<Self> {
         let all = workspace.target.join("mutants");
-        let copy = Self { workspace, folder: all.join("crate"), log: all.join("last.log") };
+        fs::create_dir_all(&all).context(|| format!("cannot make {}", all.display()))?;
+        let lock = lock(&all.join("lock"), "the faults")?;
+        let copy = Self { workspace, folder: all.join("crate"), log: all.join("last.log"), _lock: lock };
         let crate_folder = workspace.root.join("leptos-directus");
         let (source, folder) = (crate_folder.join("src"), &copy.folder);
         remove_folder(folder)?;
@@ -182,7 +186,9 @@ impl<'a> Copy<'a> {
         for name in PURE_FILES {
             copy_file(&source.join(name), &folder.join("src").join(name))?;
         }
-        copy_folder(&crate_folder.join("tests/model"), &folder.join("tests/model"), &[])?;
+        for name in ["contract", "model"] {
+            copy_folder(&crate_folder.join("tests").join(name), &folder.join("tests").join(name), &[])?;
+        }
         copy_file(&crate_folder.join("tests/model.rs"), &folder.join("tests/model.rs"))?;
         copy_file(&workspace.root.join("Cargo.lock"), &folder.join("Cargo.lock"))?;
         let manifest = read(&crate_folder.join("Cargo.toml"))?;
