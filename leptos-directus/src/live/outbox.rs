@@ -535,7 +535,10 @@ impl Outbox {
         let refusal = entry.refusal.clone();
         let change = entry.intent.layer.change.clone();
         // What somebody else may see says nothing of what was done.
-        let is_same = entry.generation == self.generation;
+        let is_same = match (&entry.who, &self.who) {
+            (Some(who), Some(now)) => who == now,
+            _ => entry.generation == self.generation,
+        };
         match (result, change) {
             (Ok(Some(row)), Change::Create(_)) => self.confirm(at, row),
             (Ok(None), Change::Delete) if is_same => self.confirm(at, Value::Null),
@@ -548,7 +551,9 @@ impl Outbox {
                 if is_same {
                     self.confirm(at, row);
                 } else {
-                    self.refuse_as_uncertain(at);
+                    let what =
+                        "the login changed before it was known what became of this: it may have been done or not";
+                    self.refuse(at, Error::uncertain(what));
                 }
             }
             (Err(error), _) if error.is_transient() => {

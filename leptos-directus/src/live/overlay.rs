@@ -324,7 +324,9 @@ impl Overlay {
                         let before = shown.and_then(|row| row.get(field));
                         are_alike(answered, value) || before.is_some_and(|before| are_alike(answered, before))
                     };
-                    if let Some(answered) = answer.get(field).filter(|answered| is_as_here(answered)) {
+                    // Nothing is what a related row is answered as that the visitor may not read.
+                    let is_told = |answered: &&Value| answered.is_null() == value.is_null() && is_as_here(answered);
+                    if let Some(answered) = answer.get(field).filter(is_told) {
                         value.clone_from(answered);
                     }
                 }

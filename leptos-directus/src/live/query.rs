@@ -561,7 +561,8 @@ impl LiveQuery {
             self.loaded = true;
             self.show(Page { items: Vec::new(), meta: None });
             self.sight = None;
-            self.config.asks_again()
+            // What came while it was on its way is asked for at once: it may be that the right was given back.
+            if self.doubt.is_any() || self.asked { Duration::ZERO } else { self.config.asks_again() }
         } else if error.is_transient() {
             self.backoff.next_delay().max(error.retry_after().unwrap_or_default())
         } else {

@@ -1123,9 +1123,7 @@ impl World {
                 if view.error.is_none() {
                     return Err(format!("{name} does not say why"));
                 }
-                if !watched.list.is_empty() {
-                    return Err(format!("{name} shows rows that were written here"));
-                }
+                self.list_is_right(id, &[]).map_err(|what| format!("{name}: {what}"))?;
             }
         }
         Ok(())

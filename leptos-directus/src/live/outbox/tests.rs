@@ -269,6 +269,14 @@ fn what_somebody_else_may_see_does_not_confirm_a_write() {
     outbox.outputs();
     outbox.checked(NOW, WriteId(1), Ok(Some(Value::Null)));
     assert_eq!(outbox.happens(), ["1 uncertain", "touch 1"]);
+    // Whoever logs in anew is no other.
+    outbox.update(3, 3);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(3), Ok(Value::Null));
+    outbox.identity_changed(NOW, Some(None));
+    outbox.outputs();
+    outbox.checked(NOW, WriteId(3), Ok(Some(Value::Null)));
+    assert_eq!(outbox.happens(), ["3 confirmed", "touch 3"]);
     outbox.delete(2, 2);
     outbox.outputs();
     outbox.answered(NOW, WriteId(2), Err(forbidden()));

@@ -131,6 +131,10 @@ fn an_answer_with_a_related_row_is_for_lists_that_show_that() {
         list.overlay.confirm(write, 1, Some(1.into()), answer(json!({"id": 1, "author": {"name": "B"}})));
         list.shows(&[("1", json!({"id": 1, "author": after}))]);
     }
+    let mut list = List::of(&json!([{"id": 1, "author": 1}]));
+    let write = list.update(1, &json!({"author": 2}));
+    list.overlay.confirm(write, 1, Some(1.into()), answer(json!({"id": 1, "author": null})));
+    list.shows(&[("1", json!({"id": 1, "author": 2}))]);
 }
 
 #[test]

@@ -209,6 +209,22 @@ fn a_write_of_this_page_is_read_for_with_or_without_a_socket() {
     read(&mut query);
 }
 
+/// It failed: for half a minute, what the page itself had created meanwhile stayed in a list that was refused.
+#[test]
+fn what_comes_while_a_read_is_refused_is_asked_for_at_once() {
+    let refusal = || Err(Error::answer(403, "FORBIDDEN", "no"));
+    for come in [|query: &mut LiveQuery| query.touch(NOW, &[key(1)]), |query: &mut LiveQuery| query.hint(NOW, &[])] {
+        let mut query = hydrated();
+        query.feed(NOW, Feed::Up);
+        let number = read(&mut query);
+        come(&mut query);
+        query.reply(NOW, number, refusal());
+        let number = read(&mut query);
+        query.reply(NOW, number, refusal());
+        assert_eq!(reads(&mut query), [], "and once only");
+    }
+}
+
 #[test]
 fn a_refusal_is_an_answer_and_the_rows_leave() {
     let mut query = hydrated();

@@ -175,10 +175,6 @@ impl List {
         Some(self.overlay.key(row).map_or_else(|| row.clone(), RowKey::from))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
     /// What must be on the page when nothing is under way.
     pub(super) fn equals(&self, rows: &[Value]) -> Verdict {
         if !self.overlay.is_bare() {
@@ -437,7 +433,10 @@ impl World {
                 own.applied > 0 || own.missed && is_excused
             }
             // Nobody knows, and it says so.
-            Progress::Refused(error) if error.is_uncertain() => own.lost || own.sent_as != self.who,
+            Progress::Refused(error) if error.is_uncertain() => {
+                let is_by_another = own.sent_as != self.who || own.author.is_some_and(|author| author != own.sent_as);
+                own.lost || is_by_another || !self.desk.certain
+            }
             // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
             // row that its author may not see nobody knows.
             Progress::Refused(_) => own.applied == 0 || own.lost && (!is_create || own.missed),
