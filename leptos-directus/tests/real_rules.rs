@@ -7,8 +7,12 @@ mod real;
 #[path = "real/visitor.rs"]
 mod visitor;
 
+use std::time::Duration;
+
 use leptos::prelude::{GetUntracked, Owner};
-use leptos_directus::{Directus, NativeOptions, Query, SubscribeOptions, UseRealtimeCollectionOptions};
+use leptos_directus::{
+    Directus, NativeOptions, Query, SubscribeOptions, UseRealtimeCollectionOptions, connection::ConnectionConfig,
+};
 use real::{Admin, counting_key, field};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -153,7 +157,7 @@ async fn a_subscription_that_directus_never_answers_fails_and_costs_the_others_n
     shows("the first row", &list, &titles(&["t1"])).await;
     let subscribing = directus.subscribe::<Value>("no_such_collection", SubscribeOptions::new());
     let seen = async {
-        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
         loop {
             ticks.tick().await;
             let status = directus.status().get_untracked();

@@ -181,7 +181,7 @@ struct Entry {
     spec: SubscriptionSpec,
     uid: String,
     stage: Stage,
-    /// Directus has said nothing to it, on another socket.
+    /// Directus has said nothing to it the last time.
     was_ignored: bool,
 }
 
@@ -554,7 +554,7 @@ impl Machine {
     }
 
     /// Directus says nothing at all where something went wrong within it: 11.17.4 to an administrator who asks for a collection
-    /// that is not there. If it has answered others on this socket, that is the subscription's trouble, and theirs no longer.
+    /// that is not there. If it has answered others on this socket, that is the subscription's trouble, once it was asked for twice.
     fn miss_answers(&mut self, now: Millis) {
         let patience = self.config.acknowledge_timeout;
         let overdue = self.ids(None, |entry| entry.is_overdue(now, patience));
@@ -570,7 +570,10 @@ impl Machine {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             let error = Error::timeout(format!("subscribing to `{}`", entry.spec.collection));
             let is_told = std::mem::replace(&mut entry.was_ignored, true);
-            if answers {
+            if answers && !is_told && matches!(entry.stage, Stage::Pending { .. }) {
+                // One answer may be lost. Under the same name it replaces what may be there after all.
+                entry.stage = Stage::Unsent { not_before: 0 };
+            } else if answers {
                 // What was said to nobody by name may have been said to it.
                 let collection = entry.spec.collection.clone();
                 self.nameless.retain(|nameless| nameless.collection.as_ref() != Some(&collection));
