@@ -152,7 +152,8 @@ async fn a_subscription_that_directus_never_answers_fails_and_costs_the_others_n
     // 11.17.4 has not a word for an administrator who asks for what is not there.
     let owner = Owner::new();
     owner.set();
-    let directus = Directus::native(NativeOptions::new(&admin.url).token(&admin.token));
+    let quick = ConnectionConfig { acknowledge_timeout: Duration::from_secs(3), ..ConnectionConfig::default() };
+    let directus = Directus::native(NativeOptions::new(&admin.url).token(&admin.token).connection(quick));
     let list = directus.watch(&articles, Query::new().fields(["title"]), UseRealtimeCollectionOptions::default());
     shows("the first row", &list, &titles(&["t1"])).await;
     let subscribing = directus.subscribe::<Value>("no_such_collection", SubscribeOptions::new());
