@@ -130,6 +130,7 @@ const WRITES: &[(&str, &str, &str)] = &[
     ("PATCH", "/items/@ledger/9007199254740994", r#"{"amount":999}"#),
     ("PATCH", "/items/@ledger/9007199254741000", r#"{"amount":null}"#),
     ("PATCH", "/items/@ledger", r#"{"query":{"filter":{"amount":{"_lt":3}}},"data":{"amount":50}}"#),
+    ("PATCH", "/items/@ledger/9007199254741150", r#"{"amount":12}"#),
     ("DELETE", "/items/@ledger/9007199254740996", "null"),
     ("POST", "/items/@slots", r#"{"id":"6f9619ff-8b86-4011-b42d-00c04fc964ff","name":"b"}"#),
     ("POST", "/items/@slots", r#"[{"name":"a"},{"name":"c"}]"#),
