@@ -49,8 +49,9 @@ pub(crate) fn wasm_bindgen(workspace: &Workspace, step: &Step) -> Result<PathBuf
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-        step.logged(&mut install, &log, Duration::from_secs(40 * 60))
-            .map_err(|failure| failure.mend("can the registry of crates be reached? Then call the same command again"))?;
+        step.logged(&mut install, &log, Duration::from_secs(40 * 60)).map_err(|failure| {
+            failure.mend("can the registry of crates be reached? Then call the same command again")
+        })?;
         fs::remove_dir_all(&build).context(|| format!("cannot remove {}", build.display()))
     })?;
     Ok(folder.join("bin"))
