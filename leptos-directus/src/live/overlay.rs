@@ -282,19 +282,32 @@ impl Overlay {
     pub fn add(&mut self, mut layer: Layer) -> Shown {
         layer.row = layer.row.map(|row| self.resolve(&row));
         let mut named = false;
+        let mut touched = Vec::new();
         if let (Change::Create(_), Some(row), Some(key)) = (&layer.change, &layer.row, &layer.key) {
             if self.rows.contains_key(key) || self.names.contains_key(key) {
                 // It is there already: a write that was kept over a reload, say.
                 layer.row = Some(self.name(key));
             } else {
-                self.names.insert(key.clone(), row.clone());
-                self.keys.insert(row.clone(), key.clone());
+                touched.push(self.give_key(row, key));
                 named = true;
             }
         }
         self.laid.push(Laid { layer, stage: Stage::Waiting });
-        let touched = self.row_of(self.laid.len() - 1);
+        touched.extend(self.row_of(self.laid.len() - 1));
         Shown { named, ..self.render(touched, true) }
+    }
+
+    /// A row that was created here gets its key: it has no other name any more. Gives the one that it had by its key.
+    fn give_key(&mut self, row: &RowKey, key: &Key) -> RowKey {
+        let before = RowKey::from(key);
+        for laid in &mut self.laid {
+            if laid.layer.row.as_ref() == Some(&before) {
+                laid.layer.row = Some(row.clone());
+            }
+        }
+        self.names.insert(key.clone(), row.clone());
+        self.keys.insert(row.clone(), key.clone());
+        before
     }
 
     /// A write was sent, or waits again.
@@ -347,15 +360,7 @@ impl Overlay {
         if let (Change::Create(_), Some(row), Some(key)) = (&laid.change, row, key) {
             laid.key = Some(key.clone());
             if row.as_key() != Some(&key) && !self.names.contains_key(&key) {
-                let before = RowKey::from(&key);
-                for laid in &mut self.laid {
-                    if laid.layer.row.as_ref() == Some(&before) {
-                        laid.layer.row = Some(row.clone());
-                    }
-                }
-                touched.push(before);
-                self.names.insert(key.clone(), row.clone());
-                self.keys.insert(row, key.clone());
+                touched.push(self.give_key(&row, &key));
                 named = true;
             }
             self.held.remove(&key);

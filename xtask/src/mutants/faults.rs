@@ -215,8 +215,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "created-row-forgets-its-name",
         file: OVERLAY,
-        text: "                self.names.insert(key.clone(), row.clone());\n                self.keys.insert(row, key.clone());\n                named = true;\n            }\n            self.held",
-        becomes: "                named = true;\n            }\n            self.held",
+        text: "        self.names.insert(key.clone(), row.clone());\n        self.keys.insert(row.clone(), key.clone());\n        before",
+        becomes: "        before",
         why: "a created row's node is replaced when its key is known",
     },
     Fault {

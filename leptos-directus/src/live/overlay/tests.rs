@@ -121,6 +121,16 @@ fn a_key_that_is_given_again_is_the_row_that_has_it() {
     list.shows(&[("new-1", json!({"id": 2, "a": 1})), ("1", json!({"id": 1}))]);
 }
 
+/// It failed: what had been written to the row by its key was lost from sight.
+#[test]
+fn a_key_of_our_own_takes_along_what_was_written_to_the_row_that_has_it() {
+    let mut list = List::of(&json!([]));
+    list.update(2, &json!({"a": 7}));
+    list.lay(None, Some(2.into()), Change::Create(Arc::new(json!({"id": 2, "a": 1}))));
+    list.reads(&json!([{"id": 2, "a": 3}]));
+    list.shows(&[("new-2", json!({"id": 2, "a": 7}))]);
+}
+
 /// It failed: the answer to a write of a list that asks for the author's name took it back in one that asks for the key.
 #[test]
 fn an_answer_with_a_related_row_is_for_lists_that_show_that() {
