@@ -115,10 +115,10 @@ fn soak_for(run: &mut Run<'_>, version: Option<&str>, seconds: u64, pressure_lim
     Ok(if is_right { Counts::one_passed() } else { Counts::one_failed() })
 }
 
-/// About ten minutes on a machine that has nothing else to do.
+/// Some ten million steps: four minutes on a machine that has nothing else to do.
 fn model_long(run: &mut Run<'_>) -> Result<Counts> {
     let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
-    let is_right = crate::mutants::run_model(run.workspace, 60_000, seed)?;
+    let is_right = crate::mutants::run_model(run.workspace, 100_000, seed)?;
     Ok(if is_right { Counts::one_passed() } else { Counts::one_failed() })
 }
 

@@ -434,7 +434,7 @@ impl World {
             }
             // Nobody knows, and it says so.
             Progress::Refused(error) if error.is_uncertain() => {
-                let is_by_another = own.sent_as != self.who || own.author.is_some_and(|author| author != own.sent_as);
+                let is_by_another = own.sent_as != self.who || own.author != Some(own.sent_as);
                 own.lost || is_by_another || !self.desk.certain
             }
             // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
