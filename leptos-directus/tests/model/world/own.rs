@@ -421,6 +421,11 @@ impl World {
         let is_create = matches!(own.change, Change::Create(_));
         own.done = matches!(progress, Progress::Confirmed { .. } | Progress::Refused(_));
         own.confirmed = matches!(progress, Progress::Confirmed { .. }).then_some(self.now);
+        if let Progress::Confirmed { answer: Some(row), .. } = progress {
+            // It was looked for, and somebody else had written to it by then: that is what shows.
+            let answered = row.get("v").and_then(Value::as_u64);
+            own.version = own.version.filter(|version| answered.is_none_or(|answered| answered == *version));
+        }
         let is_true = match progress {
             Progress::Waiting | Progress::Sent => true,
             // What is under a key that was taken may be what this write would have made.
