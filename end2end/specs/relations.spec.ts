@@ -69,8 +69,8 @@ test("what the server knows it by is in no page and no answer", async ({ request
   const told = await request.get("/directus-ws?relations_of=posts&path=author.name&path=comments", {
     headers: { referer: `${baseURL}/` },
   });
-  expect(await told.json()).toEqual({ known: true, collections: ["authors", "comments"], again: false });
+  expect(await told.json()).toEqual({ leads: { to: ["authors", "comments"], is_all: true } });
   // What the public may not read is not told either: users are behind `authors.user`.
   const secret = await request.get("/directus-ws?relations_of=authors&path=user.email", { headers: { referer: `${baseURL}/` } });
-  expect(await secret.json()).toEqual({ known: true, collections: [], again: false });
+  expect(await secret.json()).toEqual({ leads: { to: [], is_all: false } });
 });

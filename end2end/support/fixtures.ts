@@ -80,12 +80,12 @@ export async function settled(page: Page) {
 export function needsSchemaToken() {
   test.beforeEach(async ({ request }) => {
     if (control.isThere) return;
-    const { known } = await (await request.get("/directus-ws?relations_of=posts&path=author.name")).json();
-    test.skip(!known, "the server has no DIRECTUS_SCHEMA_TOKEN (cargo xtask test e2e gives it one)");
+    const { leads } = await (await request.get("/directus-ws?relations_of=posts&path=author.name")).json();
+    test.skip(!leads, "the server has no DIRECTUS_SCHEMA_TOKEN (cargo xtask test e2e gives it one)");
   });
 }
 
-/** Tests that stop Directus need somebody who can: `cargo xtask test e2e`. */
+/** Tests that stop Directus, or spoil a link, need somebody who can: `cargo xtask test e2e`. */
 export function needsControl() {
-  test.skip(!control.isThere, "DIRECTUS_CONTROL_URL is not set: nobody here may stop Directus (cargo xtask test e2e may)");
+  test.skip(!control.isThere, "DIRECTUS_CONTROL_URL is not set: nobody here may stop Directus or spoil a link (cargo xtask test e2e may)");
 }

@@ -32,7 +32,7 @@ use crate::{
         self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope, RowKey,
         Who, WriteId,
     },
-    protocol::{DirectusCodec, Key, Query, ServerMessage},
+    protocol::{DirectusCodec, Key, Leads, Query, ServerMessage},
     rest::{Page, Question, Rest, Seen},
     transport::{self, Socket, SocketEvent, SocketTarget, Store, WakeEvents},
 };
@@ -761,9 +761,9 @@ impl Driver {
     }
 
     /// Finds out where the relations of this query lead: what is known of it now.
-    fn look(&mut self, question: &Arc<Question>) -> Option<Vec<String>> {
+    fn look(&mut self, question: &Arc<Question>) -> Option<Leads> {
         match self.sight.look(question) {
-            Look::Seen(collections) => Some(collections),
+            Look::Seen(leads) => Some(leads),
             Look::Ask(era) => {
                 let (informant, rest) = (self.sight.informant(), self.rest.clone());
                 let question = Arc::clone(question);
@@ -781,8 +781,8 @@ impl Driver {
     fn look_for_all(&mut self, now: Millis) {
         let asking = self.queries.iter().filter_map(|(id, reader)| Some((*id, reader.question.clone()?)));
         for (id, question) in asking.collect::<Vec<_>>() {
-            if let Some(collections) = self.look(&question) {
-                self.engine.find(now, id, &collections);
+            if let Some(leads) = self.look(&question) {
+                self.engine.find(now, id, &leads);
             }
         }
     }

@@ -13,7 +13,7 @@
 //!     connection::{ConnectionConfig, SubscriptionSpec, Wake},
 //!     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
 //!     live::{self, LiveStatus, ReadScope},
-//!     protocol::DirectusCodec,
+//!     protocol::{DirectusCodec, Leads},
 //! };
 //! use serde_json::{Value, json};
 //!
@@ -54,7 +54,7 @@
 //! engine.connect(14);
 //!
 //! // It is found out that its rows show something of their authors: what happens to those is announced from now on, too.
-//! engine.find(15, posts, &["authors".to_owned()]);
+//! engine.find(15, posts, &Leads { to: ["authors".to_owned()].into(), is_all: true });
 //! assert_eq!(engine.counts().subscriptions, 6);
 //!
 //! // A stream of raw events beside it.
@@ -89,7 +89,7 @@ use crate::{
     },
     error::Error,
     live::{self, Feed, LiveConfig, LiveQuery, ReadId, ReadScope},
-    protocol::{ClientMessage, EventKind, Key, ServerMessage, SubscriptionEvent},
+    protocol::{ClientMessage, EventKind, Key, Leads, ServerMessage, SubscriptionEvent},
     rest::Page,
 };
 
@@ -114,8 +114,8 @@ pub struct QuerySpec {
     /// Other collections whose changes may change its rows (hazard H12).
     pub watch: Vec<String>,
     /// The same, but nobody asked for them by name: the query's relations lead to them. Where Directus does not announce them
-    /// to this visitor, the query is live without. Its own collection among them: its rows show others of it.
-    pub found: Vec<String>,
+    /// to this visitor, the query is live without.
+    pub found: Leads,
     /// What it goes by.
     pub config: LiveConfig,
 }
@@ -301,23 +301,19 @@ impl Engine {
         for collection in watch {
             self.tie(now, id, &(collection, "id".to_owned()), Tie::Asked);
         }
-        for collection in &found {
-            self.tie_found(now, id, collection, Tie::Found);
-        }
+        self.follow(now, id, &found, Tie::Found);
         self.feed(now, id);
         self.settle(now);
     }
 
-    /// It was found out that the query's relations lead to these collections, too: see [`QuerySpec::found`]. What is known
-    /// already changes nothing; what is new is followed by one read, once it is announced.
-    pub fn find(&mut self, now: Millis, id: QueryId, collections: &[String]) {
+    /// It was found out where the query's relations lead: see [`QuerySpec::found`]. What is known already changes nothing; what
+    /// is new is followed by one read, once it is announced.
+    pub fn find(&mut self, now: Millis, id: QueryId, leads: &Leads) {
         let Some(member) = self.queries.get(&id) else { return };
         // Who waits for announcements anyway waits for these, too, and reads but once.
         let tie = if member.fed == Feed::Down { Tie::Found } else { Tie::Joining };
         let showed_itself = member.shows_itself;
-        for collection in collections {
-            self.tie_found(now, id, collection, tie);
-        }
+        self.follow(now, id, leads, tie);
         let has_joined = self.join(id);
         if let Some(member) = self.queries.get_mut(&id)
             && (has_joined || member.shows_itself != showed_itself)
@@ -328,12 +324,17 @@ impl Engine {
         self.settle(now);
     }
 
-    fn tie_found(&mut self, now: Millis, id: QueryId, collection: &str, tie: Tie) {
-        let Some(member) = self.queries.get_mut(&id) else { return };
-        if member.groups.first().is_some_and(|((own, _), _)| own == collection) {
-            member.shows_itself = true;
-        } else {
-            self.tie(now, id, &(collection.to_owned(), "id".to_owned()), tie);
+    fn follow(&mut self, now: Millis, id: QueryId, leads: &Leads, tie: Tie) {
+        for collection in &leads.to {
+            let Some(member) = self.queries.get_mut(&id) else { return };
+            if member.groups.first().is_some_and(|((own, _), _)| own == collection) {
+                member.shows_itself = true;
+            } else {
+                self.tie(now, id, &(collection.clone(), "id".to_owned()), tie);
+            }
+        }
+        if let Some(member) = self.queries.get_mut(&id) {
+            member.live.set_stands_alone(leads.is_all && !member.shows_itself);
         }
     }
 

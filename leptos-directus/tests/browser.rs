@@ -174,7 +174,7 @@ fn rows_in_the_html_are_every_equal_hook_s_whoever_has_gone_and_nobody_s_who_com
     // What the server leaves for two equal hooks: for each a place and what its resource gives, which says in which place the
     // rows are.
     let rows = json!({ "Ok": { "items": [{ "id": 1, "title": "in the HTML" }] } }).to_string();
-    let found = json!([7, 0, "NotAsked"]).to_string();
+    let found = json!([7, 0, "not_asked"]).to_string();
     let left = json!([rows, found, null, found]);
     js_sys::eval(&format!("window.__RESOLVED_RESOURCES = {left}")).unwrap();
     let html = Arc::new(HydrateSharedContext::new());

@@ -284,6 +284,47 @@ async fn a_row_that_somebody_deletes_under_a_waiting_update_leaves_and_the_updat
 }
 
 #[tokio::test]
+async fn what_somebody_else_changed_under_a_waiting_update_stays_and_the_update_says_so() {
+    // Once as the administrator, and once as somebody who may only read.
+    for is_admin in [true, false] {
+        let page = Page::with(counting_key(), is_admin).await;
+        let id = page.create("a").await;
+        let posts = page.list(&["a"]).await;
+        page.becomes_offline().await;
+        let update = posts.update(id, &json!({ "title": "ours" }));
+        shows("the update at once", posts, &["ours"]).await;
+        page.update(id, json!({ "title": "theirs" })).await;
+        page.link.set(Fault::Pass).unwrap();
+        let error = update.await.unwrap_err();
+        assert!(error.is_conflict() && error.to_string().contains("`title`"), "{error}");
+        shows("what they wrote", posts, &["theirs"]).await;
+        assert_eq!(posts.error().get_untracked(), Some(error));
+        assert_eq!(page.saved().await, ["theirs"]);
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_update_is_sent_where_somebody_else_changed_another_field() {
+    let page = Page::open().await;
+    let id = page.create("a").await;
+    let posts = page.list(&["a"]).await;
+    page.becomes_offline().await;
+    let first = posts.update(id, &json!({ "title": "first" }));
+    let second = posts.update(id, &json!({ "title": "second" }));
+    page.update(id, json!({ "status": "theirs" })).await;
+    page.link.set(Fault::Pass).unwrap();
+    first.await.unwrap();
+    second.await.unwrap();
+    let both = Post { title: Some("second".to_owned()), status: Some("theirs".to_owned()) };
+    eventually("both", async || match posts.item(id).get_untracked() {
+        Some(post) if post == both => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(page.saved().await, ["second"]);
+}
+
+#[tokio::test]
 async fn a_create_with_a_key_of_our_own_is_saved_once_though_its_answer_was_lost() {
     let page = Page::with(uuid_key(), true).await;
     let options = UseRealtimeCollectionOptions::default().client_keys(true);

@@ -45,16 +45,16 @@ async fn refuse(asked: Asked) {
 }
 
 fn known(collections: &[&str]) -> (u16, Value) {
-    (200, json!({ "known": true, "collections": collections, "again": false }))
+    (200, json!({ "leads": { "to": collections, "is_all": true } }))
 }
 
 fn unknown() -> (u16, Value) {
-    (200, json!({ "known": false, "collections": [], "again": false }))
+    (200, json!("unknown"))
 }
 
 /// It is worth asking again.
 fn later() -> (u16, Value) {
-    (200, json!({ "known": false, "collections": [], "again": true }))
+    (200, json!("not_asked"))
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn an_administrator_s_token_is_warned_of() {
         { "collection": "directus_access", "field": "policy", "related_collection": "directus_policies", "meta": null },
     ] });
     directus.asked().await.answer("200 OK", "", &relations.to_string()).await;
-    assert_eq!(answer.await.unwrap(), known(&[]));
+    assert_eq!(answer.await.unwrap(), (200, json!({ "leads": { "to": [], "is_all": false } })));
     let logged = log.text();
     assert!(logged.contains("DIRECTUS_SCHEMA_TOKEN is an administrator's"), "{logged}");
 }

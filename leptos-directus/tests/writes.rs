@@ -202,6 +202,7 @@ impl World {
             fields: Vec::new(),
             store: Some("drafts".to_owned()),
             layer: Layer { write, row: Some(row), key, change },
+            before: Map::new(),
         };
         self.outbox.push(self.now, intent, None);
     }

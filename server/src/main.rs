@@ -65,7 +65,12 @@ async fn serve(directus: DirectusServer) -> Result<(), String> {
 async fn doctor(directus: &DirectusServer) -> ExitCode {
     let findings = directus.diagnose().await;
     for finding in &findings {
-        println!("{} {}", if finding.is_good { "ok  " } else { "FAIL" }, finding.message);
+        let word = match (finding.is_good, &finding.mend) {
+            (true, None) => "ok  ",
+            (true, Some(_)) => "warn",
+            (false, _) => "FAIL",
+        };
+        println!("{word} {}", finding.message);
         if let Some(mend) = &finding.mend {
             println!("     {mend}");
         }

@@ -306,3 +306,28 @@ async fn doctor_says_what_is_wrong_and_how_to_mend_it() {
         assert!(said.contains("FAIL") && said.contains(expected), "{expected}: {said}");
     }
 }
+
+#[tokio::test]
+async fn doctor_tries_the_schema_token_and_shows_none() {
+    let admin = admin("public");
+    let powerless = format!("powerless-{}", std::process::id());
+    let user = json!({ "email": format!("{powerless}@example.com"), "token": powerless });
+    let user = admin.ok("POST", "/users", Some(user)).await["id"].take();
+    for (token, code, expected) in [
+        ("schema-static-token", 0, "ok   Directus tells DIRECTUS_SCHEMA_TOKEN where relations lead"),
+        (&admin.token, 0, "warn DIRECTUS_SCHEMA_TOKEN is an administrator's"),
+        (&powerless, 1, "FAIL Directus does not accept DIRECTUS_SCHEMA_TOKEN, or its user may not read"),
+        ("nobody-s-token", 1, "FAIL Directus does not accept DIRECTUS_SCHEMA_TOKEN, or its user may not read"),
+    ] {
+        let output = run(&["doctor"], &[("DIRECTUS_URL", &admin.url), ("DIRECTUS_SCHEMA_TOKEN", token)]).await;
+        let (said, logged) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(expected), "{expected}: {said}");
+        assert_eq!(said.contains("set DIRECTUS_SCHEMA_TOKEN to"), !expected.starts_with("ok"), "{said}");
+        assert!(!said.contains(token) && !logged.contains(token), "the token is shown: {said}{logged}");
+    }
+    let output = run(&["doctor"], &[("DIRECTUS_URL", &admin.url)]).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!said.contains("DIRECTUS_SCHEMA_TOKEN"), "there is none: {said}");
+    admin.ok("DELETE", &format!("/users/{}", user.as_str().unwrap()), None).await;
+}

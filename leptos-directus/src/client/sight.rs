@@ -8,7 +8,7 @@ use std::{
 use crate::{
     connection::Millis,
     error::Error,
-    protocol::Relations,
+    protocol::{Leads, Relations},
     rest::{Question, Rest, Seen},
 };
 
@@ -48,8 +48,8 @@ impl Informant {
 /// What comes of a look.
 #[derive(Debug, PartialEq)]
 pub(super) enum Look {
-    /// The question leads to these collections.
-    Seen(Vec<String>),
+    /// That is where the question leads.
+    Seen(Leads),
     /// Somebody is to be asked; the answer is to be given with this number.
     Ask(u64),
     /// It is being asked, or it is no use.
@@ -59,7 +59,7 @@ pub(super) enum Look {
 #[derive(Debug)]
 pub(super) struct Sight {
     informant: Informant,
-    answers: HashMap<Arc<Question>, Vec<String>>,
+    answers: HashMap<Arc<Question>, Leads>,
     relations: Option<Relations>,
     /// What is being asked.
     under_way: HashSet<Arc<Question>>,
@@ -92,8 +92,8 @@ impl Sight {
         if let Some(relations) = &self.relations {
             return Look::Seen(question.answer(relations));
         }
-        if let Some(collections) = self.answers.get(question) {
-            return Look::Seen(collections.clone());
+        if let Some(leads) = self.answers.get(question) {
+            return Look::Seen(leads.clone());
         }
         // The first question finds out whether there is any use in asking: a crowd of others would all be told nothing.
         let is_first_under_way = self.answers.is_empty() && !self.under_way.is_empty();
@@ -112,7 +112,7 @@ impl Sight {
         match seen {
             Seen::NotAsked => {}
             Seen::Unknown => self.is_blind = true,
-            Seen::Collections(collections) => drop(self.answers.insert(Arc::clone(question), collections)),
+            Seen::Leads(leads) => drop(self.answers.insert(Arc::clone(question), leads)),
         }
     }
 
@@ -174,8 +174,12 @@ mod tests {
         Sight::new(Informant::Server("/directus-ws".to_owned()))
     }
 
+    fn to(collections: &[&str]) -> Leads {
+        Leads { to: collections.iter().map(|name| (*name).to_owned()).collect(), is_all: true }
+    }
+
     fn authors() -> Seen {
-        Seen::Collections(vec!["authors".to_owned()])
+        Seen::Leads(to(&["authors"]))
     }
 
     #[test]
@@ -185,7 +189,7 @@ mod tests {
         assert_eq!(sight.look(&question("author.name")), Look::Nothing);
         assert_eq!(sight.look(&other), Look::Nothing, "the first one tells whether there is any use");
         assert!(sight.told(NOW, 0, &one, Ok(Word::Of(Arc::clone(&one), authors()))));
-        assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
+        assert_eq!(sight.look(&one), Look::Seen(to(&["authors"])));
         assert_eq!(sight.look(&other), Look::Ask(0));
         assert_eq!(sight.look(&other), Look::Nothing);
         assert_eq!(sight.look(&question("topics.id")), Look::Ask(0));
@@ -198,7 +202,7 @@ mod tests {
         assert_eq!(sight.look(&one), Look::Ask(0));
         let mut sight = page();
         sight.learn(&one, authors());
-        assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
+        assert_eq!(sight.look(&one), Look::Seen(to(&["authors"])));
         sight.learn(&question("b"), Seen::Unknown);
         assert_eq!(sight.look(&question("c")), Look::Nothing, "the server tells this visitor nothing");
     }
@@ -242,7 +246,7 @@ mod tests {
             { "collection": "posts", "field": "author", "related_collection": "authors" },
         ]));
         assert!(sight.told(NOW, 0, &one, Ok(Word::Everything(Some(relations)))));
-        assert_eq!(sight.look(&one), Look::Seen(vec!["authors".to_owned()]));
-        assert_eq!(sight.look(&other), Look::Seen(Vec::new()));
+        assert_eq!(sight.look(&one), Look::Seen(to(&["authors"])));
+        assert_eq!(sight.look(&other), Look::Seen(Leads { to: [].into(), is_all: false }));
     }
 }

@@ -19,6 +19,10 @@ struct Scene {
     status: Option<(LiveStatus, Option<Error>)>,
 }
 
+fn leads(to: &[&str]) -> Leads {
+    Leads { to: to.iter().map(|name| (*name).to_owned()).collect(), is_all: true }
+}
+
 impl Scene {
     fn new() -> Self {
         let mut scene = Self {
@@ -36,8 +40,7 @@ impl Scene {
     }
 
     fn spec(found: &[&str]) -> QuerySpec {
-        let found = found.iter().map(|name| (*name).to_owned()).collect();
-        QuerySpec { collection: "posts".to_owned(), found, ..QuerySpec::default() }
+        QuerySpec { collection: "posts".to_owned(), found: leads(found), ..QuerySpec::default() }
     }
 
     /// With a live list of posts.
@@ -103,8 +106,7 @@ impl Scene {
     }
 
     fn find(&mut self, collections: &[&str]) {
-        let collections: Vec<String> = collections.iter().map(|name| (*name).to_owned()).collect();
-        self.engine.find(self.now, POSTS, &collections);
+        self.engine.find(self.now, POSTS, &leads(collections));
         self.drain();
     }
 

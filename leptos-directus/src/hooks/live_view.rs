@@ -27,7 +27,7 @@ use crate::{
         Change, Intent, Layer, LiveConfig, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, ReadScope,
         Reading, RowChanges, RowKey, Shown, ShownRow, Window, as_asked,
     },
-    protocol::{Key, Query},
+    protocol::{Key, Leads, Query},
     rest::{Page, Question, Rest, Seen, decode, with_fields_of},
     transport,
 };
@@ -436,7 +436,8 @@ impl Target {
             let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
             format!("{collection}|{}", whole.canonical())
         });
-        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: Vec::new(), config };
+        let spec =
+            QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: Leads::default(), config };
         let question = watch_relations.then(|| Question::of(collection, &query));
         let question = question.filter(Question::asks_something).map(Arc::new);
         Self {
@@ -862,6 +863,14 @@ impl<T: RowType> LiveView<T> {
         }
     }
 
+    /// What is shown of these fields of a row.
+    fn shown_of(self, row: Option<&RowKey>, patch: &Map<String, Value>) -> Map<String, Value> {
+        let look = row.zip(self.shown.try_get_untracked()).and_then(|(row, view)| view.overlay().value(row).cloned());
+        let fields = look.as_deref().and_then(Value::as_object);
+        let shown = |field: &String| Some((field.clone(), fields?.get(field)?.clone()));
+        patch.keys().filter_map(shown).collect()
+    }
+
     /// Makes a write.
     fn write(self, make: impl FnOnce(&Client, &Target) -> Result<Layer, Error>) -> Made {
         let ended = || Error::closed("the component that showed this list has ended");
@@ -880,6 +889,10 @@ impl<T: RowType> LiveView<T> {
             layer.row = Some(RowKey::from(key));
         }
         let row = layer.row.clone();
+        let before = match &layer.change {
+            Change::Update(patch) => self.shown_of(row.as_ref(), patch),
+            Change::Create(_) | Change::Delete => Map::new(),
+        };
         let intent = Intent {
             collection: target.spec.collection.clone(),
             key_field: target.spec.config.key_field.clone(),
@@ -887,6 +900,7 @@ impl<T: RowType> LiveView<T> {
             fields: target.query.fields.clone(),
             store: target.persist.clone(),
             layer,
+            before,
         };
         Ok((row, client.write(intent, core.identity.who())))
     }

@@ -455,6 +455,11 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// by its key shows when Directus has answered. If Directus refuses, the row is again as the server has it; if somebody
     /// deleted it meanwhile, the future says so ([`Error::is_conflict`]).
     ///
+    /// An update that had to wait (no connection, a busy Directus, another write before it) overwrites nothing that it does
+    /// not know of: where somebody else changed one of its fields after the list showed it, the row stays theirs, and the
+    /// future says so ([`Error::is_conflict`]). To write it all the same, write again. Related rows, lists, JSON and
+    /// singletons are not compared, and an update that goes at once is not either.
+    ///
     /// # Errors
     /// The future's: see [`Write`].
     ///

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     overlay::{Change, Layer},
@@ -57,6 +57,9 @@ pub struct Intent {
     pub store: Option<String>,
     /// What is done to which row.
     pub layer: Layer,
+    /// For an update: what the list showed of the row when it was made. Should it have to wait, it is looked first whether
+    /// somebody else has changed the same fields meanwhile.
+    pub before: Map<String, Value>,
 }
 
 /// Who the visitor is: a user's key, or nobody who logged in.
@@ -87,7 +90,7 @@ pub enum Progress {
 pub enum OutboxOutput {
     /// Send it; what comes of it is reported by [`Outbox::answered`].
     Send(WriteId),
-    /// Look whether its row is there; what is found is reported by [`Outbox::checked`].
+    /// Look at its row; what is found is reported by [`Outbox::checked`].
     Check(WriteId),
     /// Ask Directus who the visitor is, and so whether it can be reached at all; reported by [`Outbox::found`].
     Ask,
@@ -115,9 +118,17 @@ pub struct PendingWrite {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Waiting,
+    /// It is about to be sent: whether somebody else has changed the row meanwhile is looked at first.
+    Comparing,
     Sent,
     /// What was answered says one thing or another, depending on whether the row is there.
     Checking,
+}
+
+impl State {
+    fn is_sent(self) -> bool {
+        matches!(self, Self::Sent | Self::Checking)
+    }
 }
 
 #[derive(Debug)]
@@ -126,6 +137,8 @@ struct Entry {
     state: State,
     /// It was sent, and nobody knows what became of it.
     uncertain: bool,
+    /// There was a time when it could not be sent.
+    has_waited: bool,
     /// What it is refused with, should the check find nothing better.
     refusal: Option<Error>,
     who: Option<Who>,
@@ -159,6 +172,7 @@ struct Entry {
 ///         key: None,
 ///         change: Change::Update(Arc::new(json!({ "title": "new" }).as_object().unwrap().clone())),
 ///     },
+///     before: json!({ "title": "old" }).as_object().unwrap().clone(),
 /// };
 ///
 /// // Somebody wants to know who the visitor is; then two changes of one row: the second one waits for the first.
@@ -206,6 +220,9 @@ struct Entry {
 /// assert_eq!(outputs(&mut outbox), [OutboxOutput::Ask], "that answer was older than the doubt");
 /// assert_eq!(outbox.deadline(), None);
 /// outbox.found(14, Ok(ada));
+/// // It had to wait: is the row still as it was?
+/// assert_eq!(outputs(&mut outbox), [OutboxOutput::Check(WriteId(3))]);
+/// outbox.checked(15, WriteId(3), Ok(Some(json!({ "title": "old" }))));
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(3))));
 ///
 /// // A logout: held while it is under way, and kept for nobody.
@@ -223,6 +240,8 @@ pub struct Outbox {
     confirmed: u64,
     /// The last try did not get through: when the next one is due.
     blocked: Option<Millis>,
+    /// Directus asked for no request before this (`Retry-After`).
+    not_before: Option<Millis>,
     asking: bool,
     /// Who the visitor is has changed since it was asked.
     asked_too_early: bool,
@@ -250,6 +269,7 @@ impl Outbox {
             created: HashMap::new(),
             confirmed: 0,
             blocked: None,
+            not_before: None,
             asking: false,
             asked_too_early: false,
             who: None,
@@ -287,13 +307,13 @@ impl Outbox {
             collection: entry.intent.collection.clone(),
             row: entry.intent.layer.row.clone(),
             change: entry.intent.layer.change.clone(),
-            is_sent: entry.state != State::Waiting,
+            is_sent: entry.state.is_sent(),
         })
     }
 
     /// What is not done yet, for a list that comes into being; with whether it was sent.
     pub fn intents(&self) -> impl Iterator<Item = (&Intent, bool)> {
-        self.entries.iter().map(|entry| (&entry.intent, entry.state != State::Waiting))
+        self.entries.iter().map(|entry| (&entry.intent, entry.state.is_sent()))
     }
 
     /// A write as it was made.
@@ -338,11 +358,13 @@ impl Outbox {
                 }
             }
         }
+        self.forget_before(&mut intent);
         self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
         self.entries.push_back(Entry {
             intent,
             state: State::Waiting,
             uncertain: false,
+            has_waited: false,
             refusal: None,
             who: who.or_else(|| self.who.clone()),
             generation: self.generation,
@@ -383,7 +405,7 @@ impl Outbox {
         saved::save(kept.map(|entry| {
             let key = self.key(&entry.intent).filter(|_| !matches!(entry.intent.layer.change, Change::Create(_)));
             let row = key.map(RowKey::from).or_else(|| entry.intent.layer.row.clone());
-            (&entry.intent, row, entry.uncertain || entry.state != State::Waiting)
+            (&entry.intent, row, entry.uncertain || entry.state.is_sent())
         }))
     }
 
@@ -401,6 +423,7 @@ impl Outbox {
                 Entry {
                     state: State::Waiting,
                     uncertain: sent,
+                    has_waited: true,
                     refusal: None,
                     who: Some(who.clone()),
                     generation: self.generation,
@@ -419,9 +442,9 @@ impl Outbox {
         self.pump(now);
     }
 
-    /// The socket came up: Directus can be reached.
+    /// The socket came up: Directus can be reached. A wait that it asked for is kept.
     pub fn link_up(&mut self, now: Millis) {
-        self.blocked = None;
+        self.unblock(now);
         self.backoff.reset();
         self.pump(now);
     }
@@ -434,10 +457,10 @@ impl Outbox {
         self.pump(now);
     }
 
-    /// Somebody thinks that it may work now.
+    /// Somebody thinks that it may work now. A wait that Directus asked for is kept.
     pub fn wake(&mut self, now: Millis) {
         if self.blocked.is_some() {
-            self.blocked = Some(now);
+            self.blocked = Some(self.not_before.map_or(now, |at| at.max(now)));
         }
         self.pump(now);
     }
@@ -490,7 +513,7 @@ impl Outbox {
         match who {
             Ok(who) => {
                 // Only an answered write says that the next one may go sooner.
-                self.blocked = None;
+                self.unblock(now);
                 self.in_doubt = false;
                 // Who the visitor is has not changed since, as far as anybody knows.
                 let is_same = self.who.as_ref().is_none_or(|known| *known == who);
@@ -531,6 +554,11 @@ impl Outbox {
     /// Whether the row of a write is there was found out.
     pub fn checked(&mut self, now: Millis, write: WriteId, result: Result<Option<Value>, Error>) {
         let Some(at) = self.find(write) else { return };
+        if self.entries[at].state == State::Comparing {
+            self.compared(now, at, result);
+            self.pump(now);
+            return;
+        }
         let entry = &mut self.entries[at];
         let refusal = entry.refusal.clone();
         let change = entry.intent.layer.change.clone();
@@ -577,6 +605,38 @@ impl Outbox {
         self.pump(now);
     }
 
+    /// What its row is now is known, or can't be: then Directus is to judge.
+    fn compared(&mut self, now: Millis, at: usize, result: Result<Option<Value>, Error>) {
+        let entry = &mut self.entries[at];
+        entry.state = State::Waiting;
+        match result {
+            Err(error) if error.is_transient() => self.block(now, &error),
+            Ok(Some(row)) if let Some(field) = changed_meanwhile(&entry.intent, &row) => {
+                let error = changed(&entry.intent, field);
+                self.refuse(at, error);
+            }
+            _ => entry.has_waited = false,
+        }
+    }
+
+    /// What this page itself writes to the row before tells nothing of others.
+    fn forget_before(&self, intent: &mut Intent) {
+        for earlier in &self.entries {
+            if earlier.intent.collection != intent.collection || self.row(&earlier.intent) != self.row(intent) {
+                continue;
+            }
+            match &earlier.intent.layer.change {
+                Change::Update(patch) => intent.before.retain(|field, _| !patch.contains_key(field)),
+                Change::Create(_) | Change::Delete => intent.before.clear(),
+            }
+        }
+    }
+
+    /// By its key, as far as it has one: a row that was created here goes by two names.
+    fn row(&self, intent: &Intent) -> Option<RowKey> {
+        self.key(intent).map(RowKey::from).or_else(|| intent.layer.row.clone())
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Millis) {
         self.pump(now);
@@ -599,8 +659,15 @@ impl Outbox {
     }
 
     fn block(&mut self, now: Millis, error: &Error) {
-        let wait = self.backoff.next_delay().max(error.retry_after().unwrap_or_default());
-        self.blocked = Some(now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+        let after = |wait: Duration| now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self.not_before = self.not_before.max(error.retry_after().map(after));
+        self.blocked = Some(after(self.backoff.next_delay())).max(self.not_before);
+    }
+
+    /// Nothing is in the way any more but what Directus asked for.
+    fn unblock(&mut self, now: Millis) {
+        self.not_before.take_if(|at| *at <= now);
+        self.blocked = self.not_before;
     }
 
     fn check(&mut self, at: usize) {
@@ -738,16 +805,21 @@ impl Outbox {
     fn may_go(&self, at: usize) -> bool {
         let entry = &self.entries[at];
         let is_update = |entry: &Entry| matches!(entry.intent.layer.change, Change::Update(_));
-        // By their keys, as far as they have some: a row that was created here goes by two names.
-        let row = |entry: &Entry| self.key(&entry.intent).map(RowKey::from).or_else(|| entry.intent.layer.row.clone());
         let is_other = |before: &Entry| {
-            is_update(before) && (before.intent.collection != entry.intent.collection || row(before) != row(entry))
+            is_update(before)
+                && (before.intent.collection != entry.intent.collection
+                    || self.row(&before.intent) != self.row(&entry.intent))
         };
         let mut before = self.entries.iter().take(at);
         if is_update(entry) { before.all(is_other) } else { at == 0 }
     }
 
     fn pump(&mut self, now: Millis) {
+        if self.held > 0 || self.in_doubt || self.blocked.is_some() {
+            for entry in self.entries.iter_mut().filter(|entry| !entry.state.is_sent()) {
+                entry.has_waited = true;
+            }
+        }
         if self.held > 0 {
             return;
         }
@@ -771,16 +843,56 @@ impl Outbox {
                 continue;
             }
             under_way += 1;
-            self.entries[at].state = State::Sent;
-            let write = self.entries[at].intent.layer.write;
+            let entry = &mut self.entries[at];
+            let write = entry.intent.layer.write;
+            if entry.has_waited && !entry.uncertain && may_conflict(&entry.intent) {
+                entry.state = State::Comparing;
+                self.outputs.push_back(OutboxOutput::Check(write));
+                continue;
+            }
+            entry.state = State::Sent;
             self.tell(at, Progress::Sent);
             self.outputs.push_back(OutboxOutput::Send(write));
         }
     }
 }
 
+/// Whether it could be told that somebody else changed a field of it.
+fn may_conflict(intent: &Intent) -> bool {
+    let Change::Update(patch) = &intent.layer.change else { return false };
+    patch.keys().any(|field| intent.before.get(field).is_some_and(is_plain))
+}
+
+/// A field that this is to change and that is neither what it was nor what it is to be.
+fn changed_meanwhile<'a>(intent: &'a Intent, row: &Value) -> Option<&'a str> {
+    let Change::Update(patch) = &intent.layer.change else { return None };
+    let is_changed = |(field, wanted): &(&String, &Value)| {
+        let (before, now) = (intent.before.get(*field), row.get(*field));
+        now.zip(before)
+            .is_some_and(|(now, before)| is_plain(now) && is_plain(before) && now != before && now != *wanted)
+    };
+    patch.iter().find(is_changed).map(|(field, _)| field.as_str())
+}
+
+/// Related rows are shown by their fields, which are none of the row itself.
+fn is_plain(value: &Value) -> bool {
+    !value.is_object() && !value.is_array()
+}
+
+fn row_name(intent: &Intent) -> String {
+    intent.layer.row.as_ref().map(RowKey::to_string).unwrap_or_default()
+}
+
+fn changed(intent: &Intent, field: &str) -> Error {
+    Error::conflict(format!(
+        "updating `{}`: while this waited, somebody else changed `{field}` of the row {}: nothing was overwritten",
+        intent.collection,
+        row_name(intent)
+    ))
+}
+
 fn gone(intent: &Intent) -> Error {
-    let row = intent.layer.row.as_ref().map(RowKey::to_string).unwrap_or_default();
+    let row = row_name(intent);
     Error::conflict(format!(
         "updating `{}`: the row {row} is not there any more, or not for this visitor: somebody deleted it meanwhile",
         intent.collection

@@ -150,6 +150,7 @@ impl Shown {
 /// list.confirm(write, 1, Some(2.into()), Some(Arc::new(json!({ "id": 2, "title": "two" }))));
 /// assert_eq!((list.key(&row), list.name(&2.into())), (Some(Key::from(2)), row.clone()));
 /// assert_eq!(list.resolve(&RowKey::from(2)), row);
+/// assert_eq!(list.value(&RowKey::from(2)).unwrap()["title"], "two");
 /// let mut other = Overlay::new(NewRows::First);
 /// other.adopt(&list);
 /// assert_eq!(other.name(&2.into()), row);
@@ -203,6 +204,12 @@ impl Overlay {
     #[must_use]
     pub fn resolve(&self, row: &RowKey) -> RowKey {
         row.as_key().map_or_else(|| row.clone(), |key| self.name(key))
+    }
+
+    /// A row as it is shown, with all pending writes.
+    #[must_use]
+    pub fn value(&self, row: &RowKey) -> Option<&Arc<Value>> {
+        self.shown.get(&self.resolve(row)).map(|shown| &shown.value)
     }
 
     /// The key in Directus; `None` as long as it has none.

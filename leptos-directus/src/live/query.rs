@@ -230,6 +230,7 @@ struct Flight {
 /// query.unfed(23);
 /// query.feed(24, Feed::Down);
 /// query.distrust();
+/// query.set_stands_alone(true);
 /// if let Some(at) = query.deadline() {
 ///     query.tick(at);
 /// }
@@ -258,6 +259,8 @@ pub struct LiveQuery {
     sight: Option<Sight>,
     /// Directus could not read keys: not tried again until the feed comes up anew.
     only_whole: bool,
+    /// The relations that it names are all known, and none leads back to its own rows.
+    stands_alone: bool,
     next_read: u64,
     /// When the last read came back well.
     read_at: Option<Millis>,
@@ -298,6 +301,7 @@ impl LiveQuery {
             distrusts: false,
             sight: None,
             only_whole: false,
+            stands_alone: false,
             next_read: 0,
             read_at: None,
             born: now,
@@ -387,7 +391,12 @@ impl LiveQuery {
 
     /// What to read now: the keys in doubt, if that can be enough.
     fn scope(&self, now: Millis) -> ReadScope {
-        let whole = self.refused || !self.loaded || self.only_whole || self.whole_due().is_some_and(|due| now >= due);
+        let is_seen_through = self.stands_alone || !self.config.window.relates();
+        let whole = self.refused
+            || !self.loaded
+            || self.only_whole
+            || !is_seen_through
+            || self.whole_due().is_some_and(|due| now >= due);
         match (&self.doubt, &self.sight) {
             (Doubt::Keys(keys), Some(sight))
                 if !whole
@@ -438,6 +447,12 @@ impl LiveQuery {
     /// The link died without saying so: what is on its way, or sets out before the link is back, may have died with it.
     pub fn distrust(&mut self) {
         self.distrusts = true;
+    }
+
+    /// Whether the relations that the query names are all known, and none of them leads back to its own collection: then a
+    /// change of one row of it changes no other, and keys can be read. Not so before it is told.
+    pub fn set_stands_alone(&mut self, stands_alone: bool) {
+        self.stands_alone = stands_alone;
     }
 
     /// Something was announced, about these keys; an empty list means that it is not known which.
@@ -491,6 +506,8 @@ impl LiveQuery {
     /// theirs comes back, whatever it says.
     pub fn change_identity(&mut self, now: Millis) {
         self.of_another = true;
+        // They may be told of other relations.
+        self.stands_alone = false;
         self.invalidate(now);
     }
 

@@ -32,6 +32,9 @@ struct SavedWrite {
     /// The key of a row to be created.
     key: Option<Key>,
     sent: bool,
+    /// What the row was, as far as it was shown.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    before: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +64,7 @@ pub(super) fn save<'a>(writes: impl Iterator<Item = (&'a Intent, Option<RowKey>,
         created_by: row.as_ref().and_then(RowKey::as_created).map(|write| write.0),
         key: intent.layer.key.clone(),
         sent,
+        before: intent.before.clone(),
     });
     let saved = Saved { version: VERSION, writes: writes.collect() };
     if saved.writes.is_empty() { None } else { serde_json::to_string(&saved).ok() }
@@ -97,6 +101,7 @@ pub(super) fn read(text: &str, store: &str, mut next: impl FnMut() -> WriteId) -
             fields: saved.fields,
             store: Some(store.to_owned()),
             layer: Layer { write, row, key: saved.key, change },
+            before: saved.before,
         };
         (intent, saved.sent)
     });

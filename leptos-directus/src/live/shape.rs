@@ -57,6 +57,8 @@ pub struct WindowShape {
     starts_later: bool,
     filtered: bool,
     timed: bool,
+    /// It names relations, which may lead back to the collection: its rows show in one another then.
+    relates: bool,
 }
 
 impl WindowShape {
@@ -66,9 +68,11 @@ impl WindowShape {
     /// # use leptos_directus::{live::WindowShape, protocol::Query};
     /// let shape = |query: Query| WindowShape::of(&query.for_reading("id"), "id");
     /// assert!(shape(Query::new().sort("-date_created")).reads_keys());
-    /// // Directus's own order is known to Directus only, and other rows of the collection may show in these.
+    /// // Directus's own order is known to Directus only.
     /// assert!(!shape(Query::new()).reads_keys());
-    /// assert!(!shape(Query::new().sort("title").fields(["title", "parent.title"])).reads_keys());
+    /// // Other rows of the collection may show in these: keys are read once it is known that they don't.
+    /// let related = shape(Query::new().sort("title").fields(["title", "author.name"]));
+    /// assert!(related.reads_keys() && related.relates());
     /// let recent = leptos_directus::Filter::field("date_created").gte("$NOW(-1 hour)");
     /// assert!(shape(Query::new().filter(recent)).moves_with_time());
     /// ```
@@ -77,6 +81,7 @@ impl WindowShape {
         Self {
             order: order(query, key_field),
             limit: query.limit.and_then(|limit| usize::try_from(limit).ok()),
+            relates: !query.relations().is_empty() || !query.deep.is_empty(),
             starts_later: query.offset.is_some_and(|offset| offset > 0) || query.page.is_some_and(|page| page > 1),
             filtered: !query.filter.is_empty() || query.search.is_some(),
             timed: names_the_time(&query.filter.to_json()) || query.deep.values().any(names_the_time),
@@ -93,6 +98,12 @@ impl WindowShape {
     #[must_use]
     pub fn moves_with_time(&self) -> bool {
         self.timed
+    }
+
+    /// Whether it names relations: as long as nobody knows that none of them leads back, keys are not read.
+    #[must_use]
+    pub fn relates(&self) -> bool {
+        self.relates
     }
 
     /// By what the rows are ordered, if that is known.
@@ -116,20 +127,22 @@ impl WindowShape {
     }
 }
 
-/// By what the rows are ordered, where each of them tells it, and where no other row of the collection shows in them.
+/// By what the rows are ordered, where each of them tells it, and where what it shows of others can be found out.
 fn order(query: &Query, key_field: &str) -> Option<Vec<SortField>> {
     let counts = query.is_aggregate() || !query.meta.is_empty();
-    // A relation may lead back to this collection, and its rows show in one another then. Nobody here knows.
-    let related = !query.relations().is_empty()
-        || !query.deep.is_empty()
-        || query.fields.iter().any(|field| field.starts_with("*."));
+    // What a wildcard leads to, and whose rows are counted, nobody can say for certain.
+    let is_vague = query.fields.iter().any(|field| field.starts_with("*."))
+        || [&query.fields, &query.sort].into_iter().flatten().any(|field| field.contains("count("))
+        || query.filter.to_json().to_string().contains("count(");
     // Without a limit Directus's default cuts.
-    if counts || related || query.version.is_some() || query.limit.is_none() || !reads(query, key_field) {
+    if counts || is_vague || query.version.is_some() || query.limit.is_none() || !reads(query, key_field) {
         return None;
     }
     let fields = sort_fields(query)?;
-    let is_whole =
-        fields.iter().any(|field| field.name == key_field) && fields.iter().all(|field| reads(query, &field.name));
+    // A related row is shown in place of its key.
+    let related = query.relations();
+    let is_whole = fields.iter().any(|field| field.name == key_field)
+        && fields.iter().all(|field| reads(query, &field.name) && !related.contains(&field.name));
     is_whole.then_some(fields)
 }
 
@@ -193,12 +206,25 @@ mod tests {
             (Query::new().sort("count(comments)"), false),
             (q().fields("*.*"), false),
             (q().fields("*.*,id,views"), false),
-            (q().fields(["id", "views", "parent.title"]), false),
             (q().fields(["id", "views", "count(children)"]), false),
-            (q().deep("comments", Query::new().limit(1)), false),
-            (q().filter(Filter::field("parent.status").eq("x")), false),
+            (q().filter(Filter::field("count(children)").gt(1)), false),
+            (Query::new().sort("author").fields(["id", "author", "author.name"]), false),
         ] {
             assert_eq!(shape(&query).reads_keys(), reads_keys, "{}", query.to_json());
+            assert!(!reads_keys || !shape(&query).relates(), "{}", query.to_json());
+        }
+    }
+
+    #[test]
+    fn where_relations_are_named_it_matters_where_they_lead() {
+        let q = || Query::new().sort("-views");
+        for query in [
+            q().fields(["id", "views", "parent.title"]),
+            q().deep("comments", Query::new().limit(1)),
+            q().filter(Filter::field("parent.status").eq("x")),
+            q().filter(Filter::some("comments", Filter::field("text").eq("x"))),
+        ] {
+            assert!(shape(&query).reads_keys() && shape(&query).relates(), "{}", query.to_json());
         }
     }
 

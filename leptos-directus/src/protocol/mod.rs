@@ -30,7 +30,7 @@ pub use filter::{FieldFilter, Filter, Variable};
 pub use key::Key;
 pub(crate) use query::IN_QUERY;
 pub use query::{FieldNames, Query, QueryError};
-pub use relations::Relations;
+pub use relations::{Leads, Relations};
 pub use rest::{ErrorBody, RestBody, RestError, collection_path, item_path};
 pub use secret::Secret;
 pub use server::{ErrorFrame, ItemsFrame, ServerMessage, SubscriptionEvent, SubscriptionFrame};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -22,9 +23,9 @@ const MOST: usize = 24;
 ///     { "collection": "comments", "field": "post", "related_collection": "posts", "meta": { "one_field": "comments" } },
 /// ]));
 /// let query = Query::new().fields(["title", "author.name", "count(comments)"]);
-/// assert!(relations.lead_from("posts", query.paths()).into_iter().eq(["authors", "comments"]));
+/// assert!(relations.lead_from("posts", query.paths()).to.into_iter().eq(["authors", "comments"]));
 /// // The keys of related rows are a part of the answer, too.
-/// assert!(relations.lead_from("posts", Query::new().paths()).into_iter().eq(["comments"]));
+/// assert!(relations.lead_from("posts", Query::new().paths()).to.into_iter().eq(["comments"]));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relations(Vec<Relation>);
@@ -36,6 +37,8 @@ struct Relation {
     field: String,
     /// To which collections: one, or for m2a several.
     related: Vec<String>,
+    /// Whether it is an m2a: visitors are told of those collections only that they may read.
+    to_any: bool,
     /// What the rows that are pointed to call the rows that point to them (o2m, m2m, m2a), if they do.
     back: Option<String>,
 }
@@ -48,14 +51,36 @@ impl Relation {
             Some(related) => vec![related],
             None => meta["one_allowed_collections"].as_array().into_iter().flatten().filter_map(text).collect(),
         };
-        let back = text(&meta["one_field"]);
-        Some(Self { collection: text(&row["collection"])?, field: text(&row["field"])?, related, back })
+        let (back, to_any) = (text(&meta["one_field"]), row["related_collection"].is_null());
+        Some(Self { collection: text(&row["collection"])?, field: text(&row["field"])?, related, to_any, back })
     }
 
     /// Whether the rows of `collection` show by this relation who points to them.
     fn shows_in(&self, collection: &str) -> bool {
         self.back.is_some() && self.related.iter().any(|related| related == collection)
     }
+}
+
+/// Where a query's relations lead.
+///
+/// ```
+/// # use leptos_directus::protocol::{Leads, Relations};
+/// # use serde_json::json;
+/// let relations = Relations::from_rows(&json!([
+///     { "collection": "posts", "field": "author", "related_collection": "authors" },
+/// ]));
+/// let authors = Leads { to: ["authors".to_owned()].into(), is_all: true };
+/// assert_eq!(relations.lead_from("posts", ["title", "author.name"]), authors);
+/// // Nobody said what an editor is.
+/// assert_eq!(relations.lead_from("posts", ["author.name", "editor.name"]), Leads { is_all: false, ..authors });
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leads {
+    /// The collections in which a change can change what the query gives. Its own is among them only if rows of it show
+    /// others of it.
+    pub to: BTreeSet<String>,
+    /// Whether every path was followed to its end, so that the query certainly leads nowhere else.
+    pub is_all: bool,
 }
 
 impl Relations {
@@ -65,17 +90,17 @@ impl Relations {
         Self(data.as_array().into_iter().flatten().filter_map(Relation::read).collect())
     }
 
-    /// The collections in which a change can change what a query for rows of `collection` with these
-    /// [`paths`](Query::paths) gives; 24 at most. The collection itself is among them only if rows of it show others of it.
+    /// Where a query for rows of `collection` with these [`paths`](Query::paths) leads; to 24 collections at most.
     #[must_use]
-    pub fn lead_from(&self, collection: &str, paths: impl IntoIterator<Item = impl AsRef<str>>) -> BTreeSet<String> {
-        let mut walk = Walk { relations: &self.0, seen: HashSet::new(), found: BTreeSet::new() };
+    pub fn lead_from(&self, collection: &str, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Leads {
+        let leads = Leads { to: BTreeSet::new(), is_all: true };
+        let mut walk = Walk { relations: &self.0, seen: HashSet::new(), leads };
         for path in paths {
             let path = segments(path.as_ref());
             walk.go(collection, &path);
             walk.seen.clear();
         }
-        walk.found
+        walk.leads
     }
 }
 
@@ -83,13 +108,14 @@ struct Walk<'r> {
     relations: &'r [Relation],
     /// Where a path was with how much of it still to go: `*.*.*` goes round in circles.
     seen: HashSet<(&'r str, usize)>,
-    found: BTreeSet<String>,
+    leads: Leads,
 }
 
 impl<'r> Walk<'r> {
     fn go(&mut self, collection: &str, path: &[String]) {
         let Some((name, rest)) = path.split_first() else { return };
         if let Some(argument) = name.strip_prefix("$FOLLOW(") {
+            self.leads.is_all = false;
             // The one relation that says itself where it leads: `$FOLLOW(comments,post)`.
             if let Some((many, _)) = argument.split_once(',') {
                 self.reach_named(many.trim(), rest);
@@ -97,9 +123,12 @@ impl<'r> Walk<'r> {
             return;
         }
         let (name, scope) = name.split_once(':').map_or((name.as_str(), None), |(name, scope)| (name, Some(scope)));
+        // A field of the row itself, and a list of keys, may end a path.
+        let mut is_followed = rest.is_empty();
         for relation in self.relations {
             // A field that holds a key is a row's own: only what lies behind it is somebody else's.
             if relation.collection == collection && !rest.is_empty() && (name == "*" || name == relation.field) {
+                is_followed |= name != "*" && !relation.to_any;
                 for related in &relation.related {
                     if scope.is_none_or(|scope| scope == related) {
                         self.reach(related, rest);
@@ -107,9 +136,11 @@ impl<'r> Walk<'r> {
                 }
             }
             if relation.shows_in(collection) && (name == "*" || Some(name) == relation.back.as_deref()) {
+                is_followed |= name != "*";
                 self.reach(&relation.collection, rest);
             }
         }
+        self.leads.is_all &= is_followed;
     }
 
     fn reach(&mut self, collection: &'r str, rest: &[String]) {
@@ -126,10 +157,12 @@ impl<'r> Walk<'r> {
 
     /// Whether there was room for it, or it is there.
     fn note(&mut self, collection: &str) -> bool {
-        if self.found.contains(collection) {
+        if self.leads.to.contains(collection) {
             return true;
         }
-        self.found.len() < MOST && self.found.insert(collection.to_owned())
+        let has_room = self.leads.to.len() < MOST;
+        self.leads.is_all &= has_room;
+        has_room && self.leads.to.insert(collection.to_owned())
     }
 }
 
@@ -253,7 +286,7 @@ mod tests {
     #[expect(clippy::needless_pass_by_value, reason = "the cases are easier to read")]
     #[track_caller]
     fn check(collection: &str, query: Query, expected: &str) {
-        let found = recorded().lead_from(collection, query.paths());
+        let found = recorded().lead_from(collection, query.paths()).to;
         assert_eq!(found.into_iter().collect::<Vec<_>>().join(" "), expected, "{:?}", query.paths());
     }
 
@@ -349,7 +382,7 @@ mod tests {
             })
             .collect();
         let relations = Relations::from_rows(&Value::Array(rows));
-        assert_eq!(relations.lead_from("hub", ["*.*"]).len(), MOST);
+        assert_eq!(relations.lead_from("hub", ["*.*"]).to.len(), MOST);
     }
 
     #[test]
@@ -357,7 +390,25 @@ mod tests {
         let odd = json!([null, 5, {}, { "collection": "a" }, { "collection": "a", "field": 5 }, {
             "collection": "a", "field": "b", "related_collection": null, "meta": { "one_allowed_collections": "x" },
         }]);
-        assert_eq!(Relations::from_rows(&odd).lead_from("a", ["*.*.*", "b.c"]), BTreeSet::new());
+        assert_eq!(Relations::from_rows(&odd).lead_from("a", ["*.*.*", "b.c"]), Leads::default());
         assert_eq!(Relations::from_rows(&Value::Null), Relations::default());
+    }
+
+    #[test]
+    fn whether_all_is_known_is_told() {
+        let leads = |paths: &[&str]| recorded().lead_from("posts", paths);
+        let is_all = |path: &str| leads(&[path]).is_all;
+        for path in ["title", "*", "author.name", "comments", "comments.text", "comments.post.author.name"] {
+            assert!(is_all(path), "{path}");
+        }
+        for path in
+            ["nobody.name", "author.nobody.name", "*.*", "author.*.name", "comments.*.text", "$FOLLOW(comments,post)"]
+        {
+            assert!(!is_all(path), "{path}");
+        }
+        assert!(!leads(&["author.name", "nobody.name"]).is_all);
+        // An m2a may lead to collections of which this visitor is not told.
+        assert!(!recorded().lead_from("pages_blocks", ["item:heroes.title"]).is_all);
+        assert!(!Relations::default().lead_from("posts", ["author.name"]).is_all);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Rest;
 use crate::{
     error::Error,
-    protocol::{IN_QUERY, Query, Relations},
+    protocol::{IN_QUERY, Leads, Query, Relations},
     transport::HttpRequest,
 };
 
@@ -44,58 +44,41 @@ impl Question {
         self.paths.iter().any(|path| is_path(path))
     }
 
-    pub(crate) fn answer(&self, relations: &Relations) -> Vec<String> {
-        relations.lead_from(&self.collection, &self.paths).into_iter().collect()
+    pub(crate) fn answer(&self, relations: &Relations) -> Leads {
+        relations.lead_from(&self.collection, &self.paths)
     }
 
-    /// The part of an address after the question mark.
-    fn to_query_string(&self) -> String {
+    /// The part of an address after the question mark, and whether all of the question is in it.
+    fn to_query_string(&self) -> (String, bool) {
         let mut text = format!("relations_of={}", utf8_percent_encode(&self.collection, IN_QUERY));
         let paths = self.paths.iter().filter(|path| is_path(path));
         let (far, near): (Vec<_>, Vec<_>) = paths.partition(|path| path.contains('.'));
+        let mut asked = 0;
         for path in far.into_iter().chain(near).take(MOST_PATHS) {
             let path = format!("&path={}", utf8_percent_encode(path, IN_QUERY));
             if text.len() + path.len() > LONGEST_QUESTION {
                 break;
             }
             text.push_str(&path);
+            asked += 1;
         }
-        text
+        (text, asked == self.paths.len())
     }
 }
 
 /// What is known of where a query's relations lead.
+///
+/// In the HTML and in our server's answers: `"not_asked"`, `"unknown"` or `{"leads": {"to": ["authors"], "is_all": true}}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Seen {
     /// Nobody was asked, or nobody answered in time.
     #[default]
     NotAsked,
     /// Directus does not say it to this visitor.
     Unknown,
-    /// To these collections.
-    Collections(Vec<String>),
-}
-
-/// What our server answers a page.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Told {
-    #[serde(default)]
-    pub(crate) known: bool,
-    #[serde(default)]
-    pub(crate) collections: Vec<String>,
-    /// Directus could not be asked just now.
-    #[serde(default)]
-    pub(crate) again: bool,
-}
-
-impl From<Seen> for Told {
-    fn from(seen: Seen) -> Self {
-        match seen {
-            Seen::Collections(collections) => Self { known: true, collections, again: false },
-            Seen::NotAsked => Self { again: true, ..Self::default() },
-            Seen::Unknown => Self::default(),
-        }
-    }
+    /// It does.
+    Leads(Leads),
 }
 
 /// Answers questions where pages are rendered.
@@ -126,9 +109,10 @@ impl Rest {
     /// # Errors
     /// If nobody could be asked: then it may be asked again.
     pub(crate) async fn ask_server(&self, path: &str, question: &Question) -> Result<Seen, Error> {
+        let (query, is_whole) = question.to_query_string();
         let request = HttpRequest {
             method: "GET",
-            url: format!("{path}?{}", question.to_query_string()),
+            url: format!("{path}?{query}"),
             headers: Vec::new(),
             body: None,
             credentials: self.credentials.clone(),
@@ -136,11 +120,11 @@ impl Rest {
         };
         let response = self.http.send(request).await?;
         let nobody = || Err(Error::network("nobody could say where relations lead"));
-        match serde_json::from_str::<Told>(&response.body) {
+        match serde_json::from_str(&response.body) {
             _ if response.status >= 500 || response.status == 429 => nobody(),
-            Ok(Told { again: true, .. }) => nobody(),
-            Ok(Told { known: true, collections, .. }) => Ok(Seen::Collections(collections)),
-            Ok(_) | Err(_) => Ok(Seen::Unknown),
+            Ok(Seen::NotAsked) => nobody(),
+            Ok(Seen::Leads(leads)) => Ok(Seen::Leads(Leads { is_all: leads.is_all && is_whole, ..leads })),
+            Ok(Seen::Unknown) | Err(_) => Ok(Seen::Unknown),
         }
     }
 }
@@ -154,14 +138,19 @@ mod tests {
         let query = Query::new().fields(["title", "author.name", "count(comments)", "item:pages.ä&b"]);
         assert_eq!(
             Question::of("posts", &query).to_query_string(),
-            "relations_of=posts&path=author.name&path=item:pages.%C3%A4%26b&path=comments&path=title",
+            (
+                "relations_of=posts&path=author.name&path=item:pages.%C3%A4%26b&path=comments&path=title".to_owned(),
+                true
+            ),
         );
         let many: Vec<String> = (0..900).map(|number| format!("field_{number}")).collect();
-        let text = Question::of("posts", &Query::new().fields(many).sort("author.name")).to_query_string();
+        let (text, is_whole) = Question::of("posts", &Query::new().fields(many).sort("author.name")).to_query_string();
+        assert!(!is_whole);
         assert!(text.len() <= LONGEST_QUESTION && text.contains("author.name"), "{text}");
         assert!(text.matches("&path=").count() <= MOST_PATHS, "{text}");
         let odd = Query::new().fields(["a.b", &"x.".repeat(20), &"y".repeat(300)]);
-        assert_eq!(Question::of("posts", &odd).to_query_string(), "relations_of=posts&path=a.b");
+        let asked = ("relations_of=posts&path=a.b".to_owned(), false);
+        assert_eq!(Question::of("posts", &odd).to_query_string(), asked);
         let count = Query::new().aggregate("count", "*");
         assert!(!Question::of("posts", &count).asks_something());
     }

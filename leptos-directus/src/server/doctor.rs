@@ -5,8 +5,19 @@ use std::time::Duration;
 use http::header;
 use serde::Serialize;
 
-use super::{DirectusServer, admission::Verdict, config::ModeSetting, cookies, mode::Mode};
-use crate::protocol::Secret;
+use super::{
+    DirectusServer,
+    admission::Verdict,
+    config::ModeSetting,
+    cookies,
+    mode::Mode,
+    relations::{TOKEN_MEND, TOKEN_OF_ADMINISTRATOR, TOKEN_REFUSED, are_administrators},
+};
+use crate::{
+    protocol::Secret,
+    rest::Rest,
+    transport::{Credentials, HttpClient},
+};
 
 /// How long Directus may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,17 +59,21 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Whether it is as it must be.
+    /// Whether it works.
     pub is_good: bool,
     /// What was found.
     pub message: String,
-    /// What would mend it.
+    /// What would mend it. There is one for what works, too, if it should be otherwise: that is a warning.
     pub mend: Option<String>,
 }
 
 impl Finding {
     fn good(message: impl Into<String>) -> Self {
         Self { is_good: true, message: message.into(), mend: None }
+    }
+
+    fn warning(message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { is_good: true, message: message.into(), mend: Some(mend.into()) }
     }
 
     fn bad(message: impl Into<String>, mend: impl Into<String>) -> Self {
@@ -93,6 +108,9 @@ impl DirectusServer {
             Err(error) => Finding::bad("no WebSocket could be opened", Verdict::of(error).message()),
         });
         findings.push(self.cookie_finding().await);
+        if let Some(token) = &config.directus_schema_token {
+            findings.push(self.schema_token_finding(token).await);
+        }
         findings.push(Finding::good(if self.0.settings.allowed_origins.is_empty() {
             "sockets and writes are taken from pages of this server's own host only".to_owned()
         } else {
@@ -126,6 +144,22 @@ impl DirectusServer {
                 "set DIRECTUS_SESSION_COOKIE to Directus's SESSION_COOKIE_NAME",
             ),
             Err(error) => Finding::bad("the session cookie could not be tried", innermost(&error)),
+        }
+    }
+
+    /// Asks Directus by the token itself what the server asks by it.
+    async fn schema_token_finding(&self, token: &Secret) -> Finding {
+        let http = HttpClient::new(self.http(), self.0.upstream.tls());
+        let rest = Rest::new(http, self.upstream().as_str(), Credentials::Token(token.clone()));
+        match rest.relations().await {
+            Ok(Some(relations)) if are_administrators(&relations) => {
+                Finding::warning(TOKEN_OF_ADMINISTRATOR, TOKEN_MEND)
+            }
+            Ok(Some(_)) => Finding::good(
+                "Directus tells DIRECTUS_SCHEMA_TOKEN where relations lead: the lists of all visitors follow theirs",
+            ),
+            Ok(None) => Finding::bad(TOKEN_REFUSED, TOKEN_MEND),
+            Err(error) => Finding::bad("DIRECTUS_SCHEMA_TOKEN could not be tried", error.to_string()),
         }
     }
 

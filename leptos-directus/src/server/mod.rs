@@ -190,7 +190,7 @@ impl DirectusServer {
     /// Where relations lead, as far as Directus tells it to this visitor, or to us.
     async fn look(&self, whose: Whose, rest: Rest, question: &Question) -> Seen {
         match self.0.schema.ask(whose, rest).await {
-            Word::Told(relations) => Seen::Collections(question.answer(&relations)),
+            Word::Told(relations) => Seen::Leads(question.answer(&relations)),
             Word::Refused => self.look_by_token(question).await.unwrap_or(Seen::Unknown),
             Word::Failed => self.look_by_token(question).await.unwrap_or(Seen::NotAsked),
         }
@@ -203,7 +203,7 @@ impl DirectusServer {
         let http = HttpClient::new(upstream.http(), upstream.tls());
         let rest = Rest::new(http, upstream.base().as_str(), Credentials::Token(token.clone()));
         match self.0.schema.ask(Whose::OurToken, rest).await {
-            Word::Told(relations) => Some(Seen::Collections(question.answer(&relations))),
+            Word::Told(relations) => Some(Seen::Leads(question.answer(&relations))),
             Word::Refused => None,
             Word::Failed => Some(Seen::NotAsked),
         }

@@ -24,7 +24,7 @@ use crate::{
     protocol::{Relations, Secret},
     rest::{
         Question, Rest, Seen,
-        sight::{LONGEST_NAME, MOST_PATHS, Told, is_path},
+        sight::{LONGEST_NAME, MOST_PATHS, is_path},
     },
 };
 
@@ -34,6 +34,16 @@ const TRUST_TOLD: Duration = Duration::from_secs(300);
 const TRUST_REFUSAL: Duration = Duration::from_secs(60);
 /// How long a failure stands, so that a crowd does not ask a Directus that is away.
 const TRUST_FAILURE: Duration = Duration::from_secs(5);
+
+/// Our own token is good for nothing.
+pub(super) const TOKEN_REFUSED: &str = "Directus does not accept DIRECTUS_SCHEMA_TOKEN, or its user may not read \
+     directus_relations: lists do not follow their relations by themselves";
+/// Our own token is good for too much.
+pub(super) const TOKEN_OF_ADMINISTRATOR: &str = "DIRECTUS_SCHEMA_TOKEN is an administrator's: visitors can learn the names \
+     of collections that they may not read";
+/// What mends both.
+pub(super) const TOKEN_MEND: &str = "set DIRECTUS_SCHEMA_TOKEN to the static token of a user with the rights of the public \
+     role, who may read directus_relations, too";
 
 /// What is kept, at most: for so many sessions. The oldest goes first.
 const MOST_KEPT: usize = 256;
@@ -124,21 +134,14 @@ impl Schema {
 async fn tell(rest: Rest, is_ours: bool) -> Word {
     match rest.relations().await {
         Ok(Some(relations)) => {
-            // Who has which rights only administrators are told.
-            if is_ours && !relations.lead_from("directus_access", ["policy.name"]).is_empty() {
-                tracing::warn!(
-                    "DIRECTUS_SCHEMA_TOKEN is an administrator's: visitors can learn the names of collections that they may \
-                     not read. Use that of a user with the rights of the public role, who may read directus_relations, too"
-                );
+            if is_ours && are_administrators(&relations) {
+                tracing::warn!("{TOKEN_OF_ADMINISTRATOR}; {TOKEN_MEND}");
             }
             Word::Told(Arc::new(relations))
         }
         Ok(None) => {
             if is_ours {
-                tracing::warn!(
-                    "Directus does not accept DIRECTUS_SCHEMA_TOKEN, or its user may not read directus_relations: lists do not \
-                     follow their relations by themselves"
-                );
+                tracing::warn!("{TOKEN_REFUSED}; {TOKEN_MEND}");
             }
             Word::Refused
         }
@@ -147,6 +150,11 @@ async fn tell(rest: Rest, is_ours: bool) -> Word {
             Word::Failed
         }
     }
+}
+
+/// Whether an administrator was told these: nobody else learns who has which rights.
+pub(super) fn are_administrators(relations: &Relations) -> bool {
+    !relations.lead_from("directus_access", ["policy.name"]).to.is_empty()
 }
 
 /// The question in a request's query: `?relations_of=posts&path=author.name&path=comments.text`. `None` if there is none;
@@ -183,7 +191,7 @@ pub(super) async fn answer(
         let rest = server.visitor(session, caller).rest().for_rendering();
         server.look(Whose::visitor(session), rest, &question).await
     };
-    ([(header::CACHE_CONTROL, "no-store")], Json(Told::from(seen))).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(seen)).into_response()
 }
 
 #[cfg(test)]

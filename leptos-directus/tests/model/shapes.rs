@@ -18,7 +18,7 @@ pub(crate) struct Shape {
     pub(crate) about: &'static str,
 }
 
-pub(crate) const SHAPES: u8 = 37;
+pub(crate) const SHAPES: u8 = 39;
 
 pub(crate) fn shape(number: u8) -> Shape {
     let plain = |collection: Collection| {
@@ -100,6 +100,14 @@ pub(crate) fn shape(number: u8) -> Shape {
             finds_authors = true;
             let filter = Filter::field("author.title").contains("e");
             ("articles of authors with an e, who are found", Articles, related.filter(filter).sort("-rank").limit(3))
+        }
+        36 => {
+            finds_authors = true;
+            ("articles with author by -rank, who are found", Articles, related.fields("rank").sort("-rank"))
+        }
+        37 => {
+            finds_authors = true;
+            ("8 articles with author by day, who are found", Articles, related.fields("day").sort("day").limit(8))
         }
         22 => ("3 articles by year", Articles, plain(Articles).sort("year(day)").limit(3)),
         _ => ("3 articles by -id", Articles, plain(Articles).sort("-id").limit(3)),

@@ -12,7 +12,7 @@ use leptos_directus::{
     connection::{ConnectionConfig, Millis, Notice, SubscriptionSpec, Wake},
     engine::{Engine, Output, QueryId, QuerySpec, StreamId},
     live::{self, LiveConfig, NewRows, ReadId, ReadScope, WindowShape, WriteId},
-    protocol::{ClientMessage, EventKind, ServerMessage, SubscriptionEvent},
+    protocol::{ClientMessage, EventKind, Leads, ServerMessage, SubscriptionEvent},
 };
 use serde_json::{Value, json};
 
@@ -183,6 +183,11 @@ pub(crate) struct World {
 }
 
 type Verdict = Result<(), String>;
+
+/// Where the relations lead of the queries that name one: not back to the articles.
+fn to_authors() -> Leads {
+    Leads { to: [Collection::Authors.name().to_owned()].into(), is_all: true }
+}
 
 impl World {
     pub(crate) fn new(seed: u64, logs: bool) -> Self {
@@ -387,7 +392,7 @@ impl World {
                 if let Some(watched) = self.watched.get_mut(&id) {
                     watched.allowed += 2;
                 }
-                self.engine.find(self.now, id, &[Collection::Authors.name().to_owned()]);
+                self.engine.find(self.now, id, &to_authors());
                 self.drain(Cause::Other)
             }
             Event::Gone(number) => {
@@ -877,7 +882,7 @@ impl World {
         let spec = QuerySpec {
             collection: shape.collection.name().to_owned(),
             watch: shape.watch().into_iter().map(|collection| collection.name().to_owned()).collect(),
-            found: if is_found_before { vec![Collection::Authors.name().to_owned()] } else { Vec::new() },
+            found: if is_found_before { to_authors() } else { Leads::default() },
             config,
         };
         if shape.finds_authors && !is_found_before {

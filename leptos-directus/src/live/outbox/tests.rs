@@ -27,6 +27,7 @@ impl Outbox {
             fields: Vec::new(),
             store: Some("drafts".to_owned()),
             layer,
+            before: Map::new(),
         };
         self.push(NOW, intent, None);
     }
@@ -197,6 +198,20 @@ fn a_server_that_is_overloaded_is_left_alone_for_as_long_as_it_says() {
     outbox.answered(NOW, WriteId(1), Err(busy));
     assert_eq!(outbox.happens(), ["1 waits"]);
     assert!(outbox.deadline().is_some_and(|at| at >= NOW + 60_000));
+    // Whatever else says that it may work now.
+    let wakes: [fn(&mut Outbox, Millis); 4] = [Outbox::link_up, Outbox::link_lost, Outbox::wake, |outbox, now| {
+        outbox.asking = true;
+        outbox.found(now, Ok(Some("ada".to_owned())));
+    }];
+    for wake in wakes {
+        wake(&mut outbox, NOW + 59_999);
+        assert_eq!(outbox.happens(), [""; 0]);
+        assert_eq!(outbox.deadline(), Some(NOW + 60_000));
+    }
+    outbox.tick(NOW + 60_000);
+    assert_eq!(outbox.happens(), ["ask"]);
+    outbox.found(NOW + 60_001, Ok(Some("ada".to_owned())));
+    assert_eq!(outbox.happens(), ["1 sent", "send 1"]);
 }
 
 #[test]
@@ -584,4 +599,129 @@ fn a_create_that_may_have_been_saved_before_is_not_called_refused() {
         outbox.checked(NOW, WriteId(1), found);
         assert_eq!(outbox.happens()[0], "1 uncertain");
     }
+}
+
+fn as_map(value: Value) -> Map<String, Value> {
+    let Value::Object(map) = value else { panic!("{value} is no object") };
+    map
+}
+
+impl Outbox {
+    /// An update of row 7, of which the list showed `before`, while Directus can't be reached; and it can again.
+    fn update_while_away(&mut self, number: u64, before: Value, patch: Value) {
+        self.link_lost(NOW);
+        let change = Change::Update(Arc::new(as_map(patch)));
+        let layer = Layer { write: WriteId(number), row: Some(RowKey::from(7)), key: None, change };
+        let intent = Intent {
+            collection: "posts".to_owned(),
+            key_field: "id".to_owned(),
+            origin: "posts".to_owned(),
+            fields: Vec::new(),
+            store: Some("drafts".to_owned()),
+            layer,
+            before: as_map(before),
+        };
+        self.push(NOW, intent, None);
+    }
+
+    fn is_back(&mut self) -> Vec<String> {
+        self.link_up(NOW);
+        self.happens()
+    }
+
+    fn looks_like(&mut self, number: u64, row: Value) -> Vec<String> {
+        self.checked(NOW, WriteId(number), Ok(Some(row)));
+        self.happens()
+    }
+}
+
+#[test]
+fn what_somebody_else_changed_while_an_update_waited_is_not_overwritten() {
+    let before = || json!({ "title": "old" });
+    for (now, outcome) in [
+        (json!({ "title": "old" }), &["1 sent", "send 1"][..]),
+        (json!({ "title": "theirs" }), &["1 conflict", "touch 7"]),
+        // Somebody else had the same idea; or changed another field; or it can't be seen.
+        (json!({ "title": "ours" }), &["1 sent", "send 1"]),
+        (json!({ "title": "old", "views": 9 }), &["1 sent", "send 1"]),
+        (json!({ "views": 9 }), &["1 sent", "send 1"]),
+    ] {
+        let mut outbox = outbox();
+        outbox.update_while_away(1, before(), json!({ "title": "ours" }));
+        assert_eq!(outbox.pending().map(|write| write.is_sent).collect::<Vec<_>>(), [false]);
+        outbox.outputs();
+        assert_eq!(outbox.is_back(), ["check 1"]);
+        assert_eq!(outbox.pending().map(|write| write.is_sent).collect::<Vec<_>>(), [false]);
+        assert_eq!(outbox.looks_like(1, now.clone()), outcome, "{now}");
+    }
+}
+
+#[test]
+fn an_update_that_did_not_wait_or_that_nobody_can_judge_is_sent_at_once() {
+    let mut outbox = outbox();
+    outbox.update(1, 7);
+    assert_eq!(outbox.sends(), [1]);
+    outbox.answered(NOW, WriteId(1), Err(network()));
+    outbox.outputs();
+    assert_eq!(outbox.is_back(), ["1 sent", "send 1"], "it may have been done by the first try");
+    for (before, patch) in [
+        (json!({}), json!({ "title": "x" })),
+        (json!({ "author": { "name": "Ada" } }), json!({ "author": 2 })),
+        (json!({ "title": "old" }), json!({ "views": 1 })),
+    ] {
+        let mut outbox = self::outbox();
+        outbox.update_while_away(1, before, patch);
+        outbox.outputs();
+        assert_eq!(outbox.is_back(), ["1 sent", "send 1"]);
+    }
+}
+
+#[test]
+fn what_this_page_wrote_itself_is_nobody_else_s_change() {
+    let mut outbox = outbox();
+    outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "first" }));
+    outbox.update_while_away(2, json!({ "title": "first", "views": 1 }), json!({ "title": "second", "views": 2 }));
+    outbox.outputs();
+    assert_eq!(outbox.is_back(), ["check 1"]);
+    assert_eq!(outbox.looks_like(1, json!({ "title": "old" })), ["1 sent", "send 1"]);
+    outbox.answered(NOW, WriteId(1), Ok(json!({ "id": 7 })));
+    assert_eq!(outbox.happens(), ["1 confirmed", "touch 7", "check 2"]);
+    // As Directus keeps it: trimmed, say.
+    assert_eq!(outbox.looks_like(2, json!({ "title": "First", "views": 1 })), ["2 sent", "send 2"]);
+}
+
+#[test]
+fn a_row_that_can_not_be_looked_at_is_directus_s_to_judge() {
+    for (answer, outcome) in
+        [(Ok(None), &["1 sent", "send 1"][..]), (Err(forbidden()), &["1 sent", "send 1"]), (Err(network()), &[])]
+    {
+        let mut outbox = outbox();
+        outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "new" }));
+        outbox.outputs();
+        outbox.is_back();
+        outbox.checked(NOW, WriteId(1), answer);
+        assert_eq!(outbox.happens(), outcome);
+        outbox.found_who(Some("ada"));
+        assert_eq!(outbox.happens(), if outcome.is_empty() { vec!["check 1"] } else { vec![] }, "it is tried again");
+    }
+}
+
+#[test]
+fn an_update_that_is_compared_when_the_login_changes_is_not_sent_as_somebody_else() {
+    let mut outbox = outbox();
+    outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "new" }));
+    outbox.outputs();
+    outbox.is_back();
+    outbox.identity_changed(NOW, Some(Some("bob".to_owned())));
+    assert_eq!(outbox.looks_like(1, json!({ "title": "old" })), ["1 conflict", "touch 7"]);
+}
+
+#[test]
+fn what_the_row_was_outlives_the_page() {
+    let mut outbox = outbox();
+    outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "ours" }));
+    let mut next = reloaded(&outbox, Some("ada"));
+    let happens = next.happens();
+    assert_eq!(happens.last().map(String::as_str), Some("check 101"), "{happens:?}");
+    assert_eq!(next.looks_like(101, json!({ "title": "theirs" })), ["101 conflict", "touch 7"]);
 }

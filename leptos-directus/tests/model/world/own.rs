@@ -56,6 +56,19 @@ struct Own {
     misjudged: bool,
     done: bool,
     confirmed: Option<Millis>,
+    /// What the row was found to be when it was looked at last.
+    found: Option<Value>,
+}
+
+impl Own {
+    /// Whether somebody else had changed the field that it is to change, when the row was looked at.
+    fn is_in_conflict(&self, intent: &Intent) -> bool {
+        let (Change::Update(patch), Some(found)) = (&self.change, &self.found) else { return false };
+        patch.iter().any(|(field, wanted)| {
+            let (now, before) = (&found[field], intent.before.get(field));
+            before.is_some_and(|before| !now.is_object() && !before.is_object() && now != before) && now != wanted
+        })
+    }
 }
 
 /// The page's outbox, and who sits before it.
@@ -271,6 +284,14 @@ impl World {
         self.desk.next += 1;
         let write = WriteId(self.desk.next);
         let row = row.unwrap_or_else(|| RowKey::created_by(write));
+        let list = self.slots.get(&slot).and_then(|id| self.watched.get(id)).map(|watched| &watched.list);
+        let before = match (&change, list.and_then(|list| list.overlay.value(&row))) {
+            (Change::Update(patch), Some(shown)) => {
+                let shown = |field: &String| Some((field.clone(), shown.get(field)?.clone()));
+                patch.keys().filter_map(shown).collect()
+            }
+            _ => Map::new(),
+        };
         let desk = &mut self.desk;
         let known = (desk.knows && desk.certain).then_some(desk.person);
         let author = known.or_else(|| desk.outbox.who().map(person));
@@ -290,6 +311,7 @@ impl World {
                 misjudged: false,
                 done: false,
                 confirmed: None,
+                found: None,
             },
         );
         let intent = Intent {
@@ -299,6 +321,7 @@ impl World {
             fields: shape.query.fields,
             store: None,
             layer: Layer { write, row: Some(row), key, change },
+            before,
         };
         self.note(|| format!("{write:?} is made by {author:?}: {:?}", intent.layer));
         self.desk.outbox.push(self.now, intent, known.map(as_who));
@@ -382,6 +405,10 @@ impl World {
                 return Err(format!("{write:?} is sent before {earlier:?} is done"));
             }
         }
+        let is_in_conflict = desk.outbox.intent(write).is_some_and(|intent| own.is_in_conflict(intent));
+        if is_in_conflict && own.applied == 0 && !own.lost {
+            return Err(format!("{write:?} is sent over what somebody else wrote"));
+        }
         if own.lost && own.key.is_none() && matches!(own.change, Change::Create(_)) {
             return Err(format!("{write:?} is sent again, and its key is not ours"));
         }
@@ -442,6 +469,7 @@ impl World {
                 let is_by_another = own.sent_as != self.who || own.author != Some(own.sent_as);
                 own.lost || is_by_another || !self.desk.certain
             }
+            Progress::Refused(error) if error.message().contains("somebody else changed") => own.is_in_conflict(intent),
             // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
             // row that its author may not see nobody knows.
             Progress::Refused(_) => own.applied == 0 || own.lost && (!is_create || own.missed),
@@ -582,6 +610,7 @@ impl World {
         self.note(|| format!("{write:?} was looked for: {found:?}"));
         if let Some(own) = self.desk.writes.get_mut(&write) {
             own.misjudged |= own.sent_as != self.who && (self.desk.unnoticed || !self.desk.certain);
+            own.found = found.as_ref().ok().and_then(Option::clone).filter(Value::is_object);
         }
         self.desk.outbox.checked(self.now, write, found);
         self.settle()

@@ -559,3 +559,34 @@ fn a_list_kept_by_single_rows_equals_a_full_sort() {
         assert!(by_keys > 200, "{by_keys} reads of keys");
     }
 }
+
+#[test]
+fn where_relations_are_named_keys_are_read_once_it_is_known_that_none_leads_back() {
+    let with_author = |id: i64, name: &str| json!({ "id": id, "views": id * 10, "author": { "name": name } });
+    let rows = || (1..=ROWS).map(|id| with_author(id, "Ada")).collect();
+    let mut live = live(&by("views").fields(["id", "views", "author.name"]), rows());
+    let answer_window = |live: &mut LiveQuery| {
+        live.hint(NOW, &[key(7)]);
+        let read = window_read(live);
+        live.reply(NOW, read, Ok(page(rows())));
+        changes_nothing(live);
+    };
+    answer_window(&mut live);
+    live.set_stands_alone(true);
+    tell(&mut live, &[7], vec![with_author(7, "Grace")]);
+    assert_eq!(changes(&mut live).changed, [(key(7), std::sync::Arc::new(with_author(7, "Grace")))]);
+    // It leads back, as somebody knows by now.
+    live.set_stands_alone(false);
+    live.hint(NOW, &[key(7)]);
+    let read = window_read(&mut live);
+    live.reply(NOW, read, Ok(page(rows())));
+    outputs(&mut live);
+    answer_window(&mut live);
+    // Another visitor may be told of other relations.
+    live.set_stands_alone(true);
+    live.change_identity(NOW);
+    let read = window_read(&mut live);
+    live.reply(NOW, read, Ok(page(rows())));
+    outputs(&mut live);
+    answer_window(&mut live);
+}
