@@ -101,16 +101,34 @@ test("a card that somebody deletes meanwhile is told, and gone", async ({ page, 
   await expect(page.getByRole("link", { name: post.title, exact: true })).toHaveCount(0);
 });
 
+test("a card that somebody else moves meanwhile stays where they moved it, and it is told", async ({ page, context, logIn, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  const post = await directus.createPost({ status: "draft" });
+  await logIn(context, "ada");
+  await page.goto("/board");
+  await settled(page);
+  await context.setOffline(true);
+  await expect(badge(page)).toContainText("Reconnecting");
+  await page.getByRole("button", { name: `Move “${post.title}” to Review` }).click();
+  await directus.update("posts", post.id, { status: "published" });
+  await context.setOffline(false);
+  await expect(page.getByText("somebody else changed `status`").first()).toBeVisible();
+  const published = page.getByRole("region", { name: "Published" });
+  await expect(published.getByRole("link", { name: post.title, exact: true })).toBeVisible();
+  const [row] = await directus.read("posts", { filter: { id: { _eq: post.id } }, fields: ["status"] });
+  expect(row).toEqual({ status: "published" });
+});
+
 test("what was written before a login in another tab is not sent with it", async ({ page, context, logIn, directus, complaints }) => {
   complaints.allow(/Failed to load resource: the server responded with a status of 401/);
+  await page.clock.install();
   const post = await directus.createPost();
   await page.goto(`/posts/${post.id}`);
   await settled(page);
   await logIn(context, "ada");
   // The page was out of sight for long enough, as far as its scripts can tell.
   await setVisibility(page, "hidden");
-  const hiddenAt = await page.evaluate(() => performance.now());
-  await page.waitForFunction((since) => performance.now() - since > 1_100, hiddenAt);
+  await page.clock.fastForward(1_100);
   await setVisibility(page, "visible");
   const text = someText();
   await write(page, text);

@@ -10,7 +10,10 @@ export const control = {
   restart: (mode: Mode) => post(`/directus/restart?mode=${mode}`),
 };
 
-async function post(path: string) {
+/** Asks for something, and gives the answer's text. */
+export async function post(path: string) {
   const response = await fetch(controlUrl + path, { method: "POST" });
-  if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${text}`);
+  return text;
 }

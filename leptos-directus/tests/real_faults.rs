@@ -1,16 +1,19 @@
-//! A live query behind links that are cut, silent, slow, refused or torn, and a Directus that is killed or says what it never
-//! says: no blank, no row twice, no old state after a newer one, a true status, and right again as soon as there is a link.
+//! A live query behind links that are cut, silent, slow, refused or torn, and a Directus that is killed, limits how often it may
+//! be asked, or says what it never says: no blank, no row twice, no old state after a newer one, a true status, and right again as
+//! soon as there is a link.
 #![cfg(feature = "ssr")]
 
 #[path = "real/meddler.rs"]
 mod meddler;
+#[path = "real/mortal.rs"]
+mod mortal;
 mod real;
 #[path = "real/relay.rs"]
 mod relay;
 mod server;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -22,7 +25,8 @@ use leptos_directus::{
     connection::ConnectionConfig, engine::Counts,
 };
 use meddler::Meddler;
-use real::{Admin, counting_key, eventually, field};
+use mortal::Mortal;
+use real::{Admin, PATIENCE, counting_key, eventually, field};
 use relay::{Fault, Relay, Tap, Way};
 use serde_json::{Value, json};
 use server::App;
@@ -48,10 +52,13 @@ static ROWS: OnceCell<String> = OnceCell::const_new();
 async fn collection(admin: &Admin) -> String {
     let make = async || {
         admin.remove_collections(&["faulty"]).await;
-        let fields = vec![field("owner", "string"), field("version", "integer"), field("text", "text")];
-        admin.collection("faulty", counting_key(), fields).await
+        admin.collection("faulty", counting_key(), fields()).await
     };
     ROWS.get_or_init(make).await.clone()
+}
+
+fn fields() -> Vec<Value> {
+    vec![field("owner", "string"), field("version", "integer"), field("text", "text")]
 }
 
 /// Everything that a list ever showed.
@@ -409,33 +416,12 @@ async fn answers_that_are_lost_on_the_way_back_are_asked_for_again() {
     stand.end().await;
 }
 
-/// The Directus in mode `strict`, which nobody else uses here, and who may kill it.
-struct Mortal {
-    admin: Admin,
-    control: String,
-}
-
-impl Mortal {
-    fn new() -> Self {
-        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
-        let admin = Admin::at(variable("DIRECTUS_TEST_URL_STRICT"));
-        Self { admin, control: variable("DIRECTUS_TEST_CONTROL_URL_STRICT") }
-    }
-
-    async fn control(&self, what: &str) {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.post(format!("{}/directus/{what}", self.control)).send().await.unwrap();
-        assert!(answer.status().is_success(), "{what}: {}", answer.text().await.unwrap_or_default());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directus_that_is_killed_in_the_middle_of_an_event_is_made_good_when_it_is_back() {
-    let mortal = Mortal::new();
+    let mortal = Mortal::new().await;
     let admin = &mortal.admin;
     admin.remove_collections(&["mortal"]).await;
-    let fields = vec![field("owner", "string"), field("version", "integer"), field("text", "text")];
-    let rows = admin.collection("mortal", counting_key(), fields).await;
+    let rows = admin.collection("mortal", counting_key(), fields()).await;
     let (sockets, events) = (Sockets::default(), Arc::new(Mutex::new(0_u32)));
     let (tap, seen) = (sockets.tap(), Arc::clone(&events));
     let relay = Relay::tapped(
@@ -480,6 +466,88 @@ async fn a_directus_that_is_killed_in_the_middle_of_an_event_is_made_good_when_i
     let since = || sockets.last().map(|opened| opened.max(started));
     stand.is_right_soon("killed", since, SOON).await;
     stand.end().await;
+}
+
+/// What a Directus that limits how often one may ask has said, and whether its word was kept.
+#[derive(Default)]
+struct Limits {
+    /// Connections whose last request is a read of rows.
+    reading: HashSet<u64>,
+    /// Reads that were put off by a second or more.
+    reads: u32,
+    /// Frames that were dropped.
+    frames: u32,
+    /// Before that no rows are to be read.
+    not_before: Option<Instant>,
+    /// By how much reads came too early.
+    early: Vec<Duration>,
+}
+
+impl Limits {
+    fn asked(&mut self, number: u64, bytes: &[u8]) {
+        if !bytes.starts_with(b"GET /") && !bytes.starts_with(b"SEARCH /") {
+            return;
+        }
+        if !bytes.starts_with(b"GET /items/") && !bytes.starts_with(b"SEARCH /items/") {
+            self.reading.remove(&number);
+            return;
+        }
+        self.reading.insert(number);
+        let early = self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        // The list's clock counts whole milliseconds.
+        if early > Duration::from_millis(5) {
+            self.early.push(early);
+        }
+    }
+
+    fn answered(&mut self, number: u64, bytes: &[u8]) {
+        if bytes.windows(17).any(|text| text == b"Too many messages") {
+            self.frames += 1;
+        }
+        if !bytes.starts_with(b"HTTP/1.1 429 ") || !self.reading.contains(&number) {
+            return;
+        }
+        let head = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+        let seconds = head.lines().find_map(|line| line.strip_prefix("retry-after:")?.trim().parse::<u64>().ok());
+        let seconds = seconds.expect("Directus says when to come back");
+        self.reads += u32::from(seconds > 0);
+        self.not_before = Some(Instant::now() + Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directus_that_limits_how_often_one_may_ask_is_asked_no_sooner_than_it_says() {
+    let mortal = Mortal::new().await;
+    let admin = &mortal.admin;
+    admin.remove_collections(&["limited"]).await;
+    let rows = admin.collection("limited", counting_key(), fields()).await;
+    mortal.control("stop").await;
+    // Over the socket, too: of the three subscriptions of a list one is too many.
+    mortal.control("start?points=2&seconds=3").await;
+    let limits = Arc::new(Mutex::new(Limits::default()));
+    let seen = Arc::clone(&limits);
+    let tap: Box<Tap> = Box::new(move |number, way, bytes| match way {
+        Way::Up => seen.lock().unwrap().asked(number, bytes),
+        Way::Down => seen.lock().unwrap().answered(number, bytes),
+    });
+    let relay = Relay::tapped(&admin.url, Some(tap)).unwrap();
+    let options = NativeOptions::new(relay.url()).token(&admin.token).connection(hasty());
+    let mut stand = Stand::new(admin.clone(), &rows, "limited", options).await;
+    let began = Instant::now();
+    while limits.lock().unwrap().reads < 3 {
+        assert!(began.elapsed() < PATIENCE, "each change makes for a read, and yet too few were too many");
+        stand.change().await;
+    }
+    stand.is_right("the rows of a list that had to wait").await;
+    stand.end().await;
+    {
+        let limits = limits.lock().unwrap();
+        println!("{} reads put off, {} frames dropped", limits.reads, limits.frames);
+        assert!(limits.frames > 0, "three frames at once are more than two");
+        assert!(limits.early.is_empty(), "reads came too early by {:?}", limits.early);
+    }
+    mortal.control("stop").await;
+    mortal.control("start").await;
 }
 
 /// Frames go through a meddler, reads directly.

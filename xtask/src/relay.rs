@@ -5,6 +5,95 @@ mod shared;
 
 pub(crate) use shared::{Fault, Relay, Tap, Way};
 
+use crate::failure::{Context, Failure, Result};
+use std::{collections::BTreeMap, str::FromStr};
+
+/// What another process may ask of relays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// A new one before this port of loopback.
+    Open(u16),
+    /// The fault of the one that listens on this port.
+    Set(u16, Fault),
+    /// See [`Relay::cut`].
+    Cut(u16),
+    Close(u16),
+}
+
+impl Order {
+    /// Reads it from its name and what belongs to it; none where the name is no order's.
+    ///
+    /// # Errors
+    ///
+    /// If something that belongs to it is missing, or is not what it could be.
+    pub(crate) fn read<'a>(name: &str, value: impl Fn(&str) -> Option<&'a str>) -> Option<Result<Self>> {
+        let relay = || number("relay", value("relay"));
+        Some(match name {
+            "open" => number("to", value("to")).map(Self::Open),
+            "set" => relay().and_then(|relay| Ok(Self::Set(relay, fault(&value)?))),
+            "cut" => relay().map(Self::Cut),
+            "close" => relay().map(Self::Close),
+            _ => return None,
+        })
+    }
+}
+
+fn fault<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Fault> {
+    Ok(match value("fault").unwrap_or_default() {
+        "pass" => Fault::Pass,
+        "cut-after" => Fault::CutAfter(number("bytes", value("bytes"))?),
+        "half-open" => Fault::HalfOpen,
+        "slow" => Fault::Slow(number("rate", value("rate"))?),
+        "refuse" => Fault::Refuse,
+        other => {
+            let expected = "expected pass, cut-after, half-open, slow or refuse";
+            return Err(Failure::new(format!("`{other}` is no fault: {expected}")));
+        }
+    })
+}
+
+fn number<T: FromStr>(name: &str, text: Option<&str>) -> Result<T> {
+    let text = text.unwrap_or_default();
+    text.parse().map_err(|_| Failure::new(format!("`{text}` is nothing that `{name}` can be")))
+}
+
+/// Relays by their ports.
+#[derive(Default)]
+pub(crate) struct Relays(BTreeMap<u16, Relay>);
+
+impl Relays {
+    /// Does it; what there is to say: the address of a new one.
+    ///
+    /// # Errors
+    ///
+    /// If there is no port for a new one, none at that port, or if its port was taken while it refused.
+    pub(crate) fn obey(&mut self, order: Order) -> Result<String> {
+        match order {
+            Order::Open(port) => {
+                let relay =
+                    Relay::to(&format!("127.0.0.1:{port}")).context(|| "there is no relay to be had".to_owned())?;
+                let url = relay.url();
+                let own = number("a port", url.rsplit(':').next())?;
+                self.0.insert(own, relay);
+                return Ok(url);
+            }
+            Order::Set(port, fault) => {
+                self.at(port)?.set(fault).context(|| format!("the relay at port {port} could not listen again"))?;
+            }
+            Order::Cut(port) => self.at(port)?.cut(),
+            Order::Close(port) => {
+                self.at(port)?;
+                self.0.remove(&port);
+            }
+        }
+        Ok("done".to_owned())
+    }
+
+    fn at(&self, port: u16) -> Result<&Relay> {
+        self.0.get(&port).ok_or_else(|| Failure::new(format!("no relay is at port {port}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +279,48 @@ mod tests {
             assert!(Instant::now() < end, "{} connections are left", relay.open());
             thread::yield_now();
         }
+    }
+
+    fn order(text: &str) -> Option<Result<Order>> {
+        let (name, query) = text.split_once('?').unwrap_or((text, ""));
+        Order::read(name, |name| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')))
+    }
+
+    #[test]
+    fn orders_are_read_with_what_belongs_to_them() {
+        for (text, expected) in [
+            ("open?to=3000", Order::Open(3000)),
+            ("set?relay=4000&fault=pass", Order::Set(4000, Fault::Pass)),
+            ("set?relay=4000&fault=cut-after&bytes=40", Order::Set(4000, Fault::CutAfter(40))),
+            ("set?relay=4000&fault=half-open", Order::Set(4000, Fault::HalfOpen)),
+            ("set?relay=4000&fault=slow&rate=1000", Order::Set(4000, Fault::Slow(1_000))),
+            ("set?relay=4000&fault=refuse", Order::Set(4000, Fault::Refuse)),
+            ("cut?relay=4000", Order::Cut(4000)),
+            ("close?relay=4000", Order::Close(4000)),
+        ] {
+            assert_eq!(order(text), Some(Ok(expected)), "{text}");
+        }
+        for text in ["open", "open?to=70000", "set?relay=4000", "set?relay=4000&fault=slow", "cut?relay=x", "close"] {
+            assert!(matches!(order(text), Some(Err(_))), "{text}");
+        }
+        assert_eq!(order("mend?relay=4000"), None);
+    }
+
+    #[test]
+    fn a_relay_that_was_asked_for_passes_is_cut_and_is_gone_when_it_is_closed() {
+        let echo = echo();
+        let mut relays = Relays::default();
+        let url = relays.obey(Order::Open(number("to", echo.rsplit(':').next()).expect("a port"))).expect("a relay");
+        let address = url.trim_start_matches("http://");
+        let port = number("relay", address.rsplit(':').next()).expect("a port");
+        let connect = || TcpStream::connect(address).expect("it listens");
+        let mut stream = connect();
+        assert_eq!(back(&mut stream, b"before"), b"before");
+        relays.obey(Order::Cut(port)).expect("it is there");
+        assert_eq!(back(&mut stream, b"after"), b"");
+        relays.obey(Order::Set(port, Fault::CutAfter(3))).expect("it is there");
+        assert_eq!(back(&mut connect(), b"after"), b"aft");
+        relays.obey(Order::Close(port)).expect("it is there");
+        assert!(relays.obey(Order::Cut(port)).is_err());
     }
 }

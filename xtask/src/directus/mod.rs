@@ -16,9 +16,9 @@ use crate::{
 use nix::sys::signal::Signal;
 use std::{
     fmt, fs,
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     str::FromStr,
     time::Duration,
 };
@@ -74,6 +74,17 @@ pub(crate) fn admin_token() -> String {
     std::env::var("DIRECTUS_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()).unwrap_or_else(|| ADMIN_TOKEN.into())
 }
 
+/// So many requests from one address, and so many frames over one socket, in so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateLimit {
+    pub(crate) points: u32,
+    pub(crate) seconds: u32,
+}
+
+/// The SQLite of Node: the database is its argument, the SQL its input.
+const SQL: &str = "const { DatabaseSync } = require('node:sqlite');\
+    new DatabaseSync(process.argv[1]).exec(require('node:fs').readFileSync(0, 'utf8'))";
+
 /// How one Directus is to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -85,6 +96,8 @@ pub(crate) struct Settings {
     pub(crate) studio: bool,
     /// Whether it answers 503 while it is busy.
     pub(crate) limits_pressure: bool,
+    /// Beyond it, it answers 429.
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) secret: String,
     pub(crate) admin_token: String,
     /// The origin of pages that speak to it themselves, with no server of ours between.
@@ -126,6 +139,15 @@ impl Settings {
                 ("PRESSURE_LIMITER_SAMPLE_INTERVAL", text("100")),
                 ("PRESSURE_LIMITER_MAX_EVENT_LOOP_DELAY", text("40")),
                 ("PRESSURE_LIMITER_MAX_EVENT_LOOP_UTILIZATION", text("1")),
+            ]);
+        }
+        if let Some(RateLimit { points, seconds }) = self.rate_limit {
+            environment.extend([
+                ("RATE_LIMITER_ENABLED", text("true")),
+                ("RATE_LIMITER_POINTS", points.to_string()),
+                ("RATE_LIMITER_DURATION", seconds.to_string()),
+                // The address is the one that `X-Forwarded-For` names.
+                ("IP_TRUST_PROXY", text("true")),
             ]);
         }
         if let Some(origin) = &self.pages {
@@ -197,6 +219,7 @@ impl Directus {
             mode,
             studio: true,
             limits_pressure: false,
+            rate_limit: None,
             admin_token: token,
             pages: None,
         };
@@ -237,6 +260,7 @@ impl Directus {
             mode,
             studio: false,
             limits_pressure: false,
+            rate_limit: None,
             secret: random_secret()?,
             admin_token: token,
             pages: pages.map(str::to_owned),
@@ -269,6 +293,35 @@ impl Directus {
     /// From the next start on it answers 503 while it is busy.
     pub(crate) fn limit_pressure(&mut self) {
         self.settings.limits_pressure = true;
+    }
+
+    /// From the next start on one may ask it so often, or as often as one likes.
+    pub(crate) fn limit_rate(&mut self, limit: Option<RateLimit>) {
+        self.settings.rate_limit = limit;
+    }
+
+    /// Runs SQL on the database of a Directus that does not run: one that does would announce nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// If it runs, or SQLite refuses.
+    pub(crate) fn sql(&self, sql: &str) -> Result<()> {
+        if self.process.is_some() {
+            return Err(Failure::new("SQL is for the database of a Directus that does not run").mend("stop it before"));
+        }
+        let failed = || "Node cannot run SQL".to_owned();
+        let mut node = Command::new(self.installation.node());
+        node.args(["-e", SQL]).arg(self.settings.folder.join("data.db"));
+        node.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = node.spawn().context(failed)?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(sql.as_bytes()).context(failed)?;
+        }
+        let output = child.wait_with_output().context(failed)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("SQLite refuses: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
 
     fn client(&self) -> Client {
@@ -346,6 +399,7 @@ fn template(installation: &Installation, schema: &schema::Schema, token: &str, t
             mode: Mode::Public,
             studio: false,
             limits_pressure: false,
+            rate_limit: None,
             secret: random_secret()?,
             admin_token: token.to_owned(),
             pages: None,
@@ -416,6 +470,7 @@ mod tests {
             mode: Mode::Strict,
             studio: false,
             limits_pressure: false,
+            rate_limit: None,
             secret: "s".into(),
             admin_token: "t".into(),
             pages: None,
@@ -430,10 +485,13 @@ mod tests {
         for name in ["DB_FILENAME", "EXTENSIONS_PATH", "STORAGE_LOCAL_ROOT"] {
             assert!(value(name).is_some_and(|path| path.starts_with("/run/")), "{name}");
         }
-        assert_eq!(value("CORS_ENABLED"), None);
+        assert_eq!((value("CORS_ENABLED"), value("RATE_LIMITER_ENABLED")), (None, None));
         let origin = "http://127.0.0.1:4712";
-        let open = Settings { pages: Some(origin.into()), ..settings }.environment();
-        assert!(open.contains(&("CORS_ORIGIN", origin.to_owned())));
+        let limit = Some(RateLimit { points: 2, seconds: 3 });
+        let open = Settings { pages: Some(origin.into()), rate_limit: limit, ..settings }.environment();
+        for (name, value) in [("CORS_ORIGIN", origin), ("RATE_LIMITER_POINTS", "2"), ("RATE_LIMITER_DURATION", "3")] {
+            assert!(open.contains(&(name, value.to_owned())), "{name}");
+        }
     }
 
     #[test]

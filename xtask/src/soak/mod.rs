@@ -10,7 +10,7 @@ mod websocket;
 mod writers;
 
 use crate::{
-    directus::{Directus, Installation, Mode, has_rules},
+    directus::{Directus, Installation, Mode, SCHEMA_TOKEN, has_rules},
     failure::{Context, Failure, Result},
     http::free_port,
     process::{Output, Process, pause},
@@ -362,7 +362,8 @@ impl<'a> World<'a> {
         command
             .current_dir(self.stage.scratch.path())
             .envs(server_environment(site, self.server_port, Profile::Release, None))
-            .env("DIRECTUS_URL", self.behind.url());
+            .env("DIRECTUS_URL", self.behind.url())
+            .env("DIRECTUS_SCHEMA_TOKEN", SCHEMA_TOKEN);
         let log = self.stage.logs.join("server.log");
         let mut ticker = Ticker::new("      the server starts");
         self.server = Some(start_server(&mut command, self.server_port, Output::Logged(&log), &mut ticker)?);

@@ -1,9 +1,11 @@
-//! Stops and starts Directus for tests that run in other processes: HTTP on loopback, each answer sent when it is done.
+//! Stops and starts Directus for tests that run in other processes, writes its database while it is away, and puts relays before
+//! servers: HTTP on loopback, each answer sent when it is done.
 
 use crate::{
-    directus::{Directus, Mode},
+    directus::{Directus, Mode, RateLimit},
     failure::{Context, Failure, Result},
     http::read_head,
+    relay::{Order, Relays},
     report::Ticker,
 };
 use nix::sys::signal::Signal;
@@ -23,11 +25,13 @@ pub(super) struct Control {
 }
 
 /// What can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Request {
     Stop(Signal),
-    Start,
+    Start(Option<RateLimit>),
     Restart(Mode),
+    Sql(String),
+    Relay(Order),
 }
 
 impl Control {
@@ -42,11 +46,12 @@ impl Control {
         let port = listener.local_addr().context(|| "no free port on 127.0.0.1".to_owned())?.port();
         let shared = Arc::downgrade(&directus);
         thread::spawn(move || {
+            let mut relays = Relays::default();
             // One after the other: two requests at once would have no order. Over when the test is.
             for stream in listener.incoming().flatten() {
                 let Some(directus) = shared.upgrade() else { return };
                 // A caller that went away has nobody to be told.
-                let _ = answer(stream, &directus);
+                let _ = answer(stream, &directus, &mut relays);
             }
         });
         Ok(Self { port, directus })
@@ -62,18 +67,20 @@ impl Control {
     }
 }
 
-fn answer(stream: TcpStream, directus: &Mutex<Directus>) -> std::io::Result<()> {
+fn answer(stream: TcpStream, directus: &Mutex<Directus>, relays: &mut Relays) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut reader = BufReader::new(stream);
     let (first, headers) = read_head(&mut reader)?;
-    // A body is allowed and means nothing; unread, closing would reset the connection before the answer is read.
+    // A body is allowed where it means nothing; unread, closing would reset the connection before the answer is read.
     let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
-    reader.by_ref().take(length.unwrap_or(0)).read_to_end(&mut Vec::new())?;
-    let result = read(&first).and_then(|request| {
-        run(request, &mut directus.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|failure| (500, failure))
+    let mut body = Vec::new();
+    reader.by_ref().take(length.unwrap_or(0)).read_to_end(&mut body)?;
+    let result = read(&first, body).and_then(|request| {
+        let mut directus = directus.lock().unwrap_or_else(PoisonError::into_inner);
+        run(request, &mut directus, relays).map_err(|failure| (500, failure))
     });
     let (status, text) = match result {
-        Ok(()) => (200, "done".to_owned()),
+        Ok(text) => (200, text),
         Err((status, failure)) => (status, failure.to_string()),
     };
     write!(
@@ -83,23 +90,27 @@ fn answer(stream: TcpStream, directus: &Mutex<Directus>) -> std::io::Result<()> 
     )
 }
 
-fn run(request: Request, directus: &mut Directus) -> Result<()> {
+/// Does it; the answer's text.
+fn run(request: Request, directus: &mut Directus, relays: &mut Relays) -> Result<String> {
     let mut ticker = Ticker::new("Directus starts");
     match request {
-        Request::Stop(signal) => {
-            directus.stop(signal);
-            Ok(())
+        Request::Stop(signal) => directus.stop(signal),
+        Request::Start(limit) => {
+            directus.limit_rate(limit);
+            directus.start(&mut ticker)?;
         }
-        Request::Start => directus.start(&mut ticker),
         Request::Restart(mode) => {
             directus.stop(Signal::SIGTERM);
             directus.set_mode(mode);
-            directus.start(&mut ticker)
+            directus.start(&mut ticker)?;
         }
+        Request::Sql(sql) => directus.sql(&sql)?,
+        Request::Relay(order) => return relays.obey(order),
     }
+    Ok("done".to_owned())
 }
 
-fn read(first: &str) -> std::result::Result<Request, (u16, Failure)> {
+fn read(first: &str, body: Vec<u8>) -> std::result::Result<Request, (u16, Failure)> {
     let unknown = || (404, Failure::new(format!("`{first}` is nothing that can be asked for here")));
     let target = first.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()).ok_or_else(unknown)?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -110,12 +121,26 @@ fn read(first: &str) -> std::result::Result<Request, (u16, Failure)> {
             Some("KILL") => Ok(Request::Stop(Signal::SIGKILL)),
             Some(other) => Err((400, Failure::new(format!("`{other}` is no signal: expected TERM or KILL")))),
         },
-        "/directus/start" => Ok(Request::Start),
+        "/directus/start" if query.is_empty() => Ok(Request::Start(None)),
+        "/directus/start" => {
+            let number = |name: &str| value(name)?.parse::<u32>().ok();
+            match (number("points"), number("seconds")) {
+                (Some(points), Some(seconds)) => Ok(Request::Start(Some(RateLimit { points, seconds }))),
+                _ => Err((400, Failure::new(format!("`{query}` is no limit: expected points=2&seconds=3")))),
+            }
+        }
         "/directus/restart" => {
             let mode = value("mode").unwrap_or("public").parse().map_err(|failure| (400, failure))?;
             Ok(Request::Restart(mode))
         }
-        _ => Err(unknown()),
+        "/directus/sql" => match String::from_utf8(body) {
+            Ok(sql) => Ok(Request::Sql(sql)),
+            Err(_) => Err((400, Failure::new("the body is not UTF-8"))),
+        },
+        path => match path.strip_prefix("/relay/").and_then(|name| Order::read(name, value)) {
+            Some(order) => order.map(Request::Relay).map_err(|failure| (400, failure)),
+            None => Err(unknown()),
+        },
     }
 }
 
@@ -124,19 +149,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_read_from_the_first_line() {
-        assert_eq!(read("POST /directus/stop?signal=KILL HTTP/1.1"), Ok(Request::Stop(Signal::SIGKILL)));
-        assert_eq!(read("POST /directus/stop HTTP/1.1"), Ok(Request::Stop(Signal::SIGTERM)));
-        assert_eq!(read("POST /directus/start HTTP/1.1"), Ok(Request::Start));
-        assert_eq!(read("POST /directus/restart?mode=strict HTTP/1.1"), Ok(Request::Restart(Mode::Strict)));
+    fn requests_are_read_from_the_first_line_and_sql_from_the_body() {
+        let asked = |line| read(line, b"SELECT 1".to_vec());
+        assert_eq!(asked("POST /directus/stop?signal=KILL HTTP/1.1"), Ok(Request::Stop(Signal::SIGKILL)));
+        assert_eq!(asked("POST /directus/stop HTTP/1.1"), Ok(Request::Stop(Signal::SIGTERM)));
+        assert_eq!(asked("POST /directus/start HTTP/1.1"), Ok(Request::Start(None)));
+        let limit = RateLimit { points: 2, seconds: 3 };
+        assert_eq!(asked("POST /directus/start?points=2&seconds=3 HTTP/1.1"), Ok(Request::Start(Some(limit))));
+        assert_eq!(asked("POST /directus/restart?mode=strict HTTP/1.1"), Ok(Request::Restart(Mode::Strict)));
+        assert_eq!(asked("POST /directus/sql HTTP/1.1"), Ok(Request::Sql("SELECT 1".to_owned())));
+        assert_eq!(asked("POST /relay/open?to=3000 HTTP/1.1"), Ok(Request::Relay(Order::Open(3000))));
     }
 
     #[test]
     fn what_cannot_be_asked_for_is_refused() {
-        let status = |line| read(line).map_err(|(status, _)| status);
+        let status = |line| read(line, vec![0xff]).map_err(|(status, _)| status);
         assert_eq!(status("GET /directus/stop HTTP/1.1"), Err(404));
         assert_eq!(status("POST /directus/drop HTTP/1.1"), Err(404));
         assert_eq!(status("POST /directus/stop?signal=HUP HTTP/1.1"), Err(400));
         assert_eq!(status("POST /directus/restart?mode=open HTTP/1.1"), Err(400));
+        assert_eq!(status("POST /directus/start?points=2 HTTP/1.1"), Err(400));
+        assert_eq!(status("POST /directus/sql HTTP/1.1"), Err(400));
+        assert_eq!(status("POST /relay/open HTTP/1.1"), Err(400));
+        assert_eq!(status("POST /relay/mend?relay=4000 HTTP/1.1"), Err(404));
     }
 }

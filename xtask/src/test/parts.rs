@@ -2,7 +2,7 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules},
+    directus::{Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules, npm},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
@@ -46,7 +46,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "e2e",
-        about: "Playwright: the release build in a real browser, with the real Directus",
+        about: "the specs' types, and Playwright: the release build in a real browser, with the real Directus",
         long: false,
         run: e2e,
     },
@@ -160,9 +160,18 @@ fn lint(run: &mut Run<'_>) -> Result<Counts> {
 }
 
 fn doc(run: &mut Run<'_>) -> Result<Counts> {
-    let mut command = cargo(run, &["doc", "-p", "leptos-directus", "--features", "ssr", "--no-deps"]);
-    command.env("RUSTDOCFLAGS", "-D warnings");
-    run.checks(vec![command], 30)
+    let packages = [
+        &["-p", "leptos-directus", "--features", "ssr"][..],
+        &["-p", "app", "--features", "ssr"],
+        &["-p", "server"],
+        &["-p", "xtask", "--profile", "xtask"],
+    ];
+    let commands = packages.map(|package| {
+        let mut command = cargo(run, &["doc", "--no-deps"]);
+        command.args(package).env("RUSTDOCFLAGS", "-D warnings");
+        command
+    });
+    run.checks(commands.into(), 30)
 }
 
 /// The test files of a package whose name is as wanted, as `--test NAME`.
@@ -433,6 +442,9 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     let browser = run.browser()?;
     let installation = run.installation()?;
     let folder = playwright(run.workspace, &run.step(), &run.logs.join("npm-ci.log"))?;
+    let mut check = npm(&folder);
+    check.args(["run", "check"]);
+    let types = run.checks(vec![check], 5)?;
     let scratch = Scratch::new("e2e")?;
     let toolchain = run.wasm()?;
     let Built { site, server: binary } = release(run.workspace, toolchain, scratch.path(), &run.step())?;
@@ -472,7 +484,7 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
         .env("CHROME", &browser.chrome)
         .env("ARTEFACTS", &artefacts);
     let (succeeded, _) = run.command(&mut playwright, 40)?;
-    let counts = read_report(&artefacts.join("results.json"))?.and_exit(succeeded);
+    let mut counts = read_report(&artefacts.join("results.json"))?.and_exit(succeeded);
     // The log of Directus goes with its folder.
     let kept = run.logs.join("e2e-directus.log");
     let is_kept = fs::copy(&directus_log, &kept).is_ok();
@@ -485,6 +497,7 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
         }
     }
     drop(server);
+    counts += types;
     Ok(counts)
 }
 

@@ -1,0 +1,185 @@
+import type { Page, Request } from "@playwright/test";
+
+import { BROKEN_LINK } from "../support/console.ts";
+import type { DirectusWriter } from "../support/directus.ts";
+import { badge, expect, needsControl, settled, test as base } from "../support/fixtures.ts";
+import { Link } from "../support/link.ts";
+import { explore } from "../support/table.ts";
+
+const test = base.extend<{ link: Link }>({
+  link: async ({}, use) => {
+    const link = await Link.open();
+    await use(link);
+    await link.close();
+  },
+});
+
+test.describe.configure({ timeout: 120_000 });
+needsControl();
+
+/** How soon a page is right again once its link is. */
+const SOON = 2_000;
+/** What a read costs that the browser sends over a connection of which it does not know that it is dead. */
+const DEAD_READ = 2_500;
+/** So many such connections a browser keeps at most. */
+const DEAD_READS = 6;
+
+type Moment = { at: number; status: string; title: string };
+
+/** The page itself writes down what it shows, and when: how fast the test looks does not count. */
+async function watch(page: Page, id: number) {
+  await page.evaluate((id) => {
+    const look = () => ({
+      at: performance.now(),
+      status: document.querySelector(".badge")?.getAttribute("data-status") ?? "",
+      title: document.querySelector(`tr[data-key="${id}"] td[data-field="title"]`)?.textContent ?? "",
+    });
+    const moments = [look()];
+    const note = () => {
+      const [now, last] = [look(), moments.at(-1)];
+      if (now.status !== last?.status || now.title !== last.title) moments.push(now);
+    };
+    const everything = { subtree: true, childList: true, characterData: true, attributes: true };
+    new MutationObserver(note).observe(document.body, everything);
+    Object.assign(window, { moments });
+  }, id);
+}
+
+const moments = (page: Page) => page.evaluate(() => (window as unknown as { moments: Moment[] }).moments);
+const now = (page: Page) => page.evaluate(() => performance.now());
+
+/** A page with one row, opened over the link. */
+async function opened(page: Page, link: Link, directus: DirectusWriter) {
+  const post = await directus.createPost();
+  await page.goto(link.url + explore("posts", { filter: { id: { _eq: post.id } }, fields: ["id", "title"] }));
+  await settled(page);
+  const title = page.locator(`tr[data-key="${post.id}"] td[data-field="title"]`);
+  await expect(title).toHaveText(post.title);
+  await watch(page, post.id);
+  return {
+    title,
+    first: post.title,
+    rename: (title: string) => directus.update("posts", post.id, { title }),
+  };
+}
+
+/** How long after the first socket that opened since then the row showed it; or after it was written, where that came later. */
+async function recovery(page: Page, since: number, title: string, what: string, written = since) {
+  const all = await moments(page);
+  const right = all.find((moment) => moment.title === title)?.at ?? NaN;
+  const connected = all.find(({ at, status }, place) => at >= since && status === "connected" && all[place - 1]?.status !== status);
+  const took = Math.round(right - Math.max(connected?.at ?? NaN, written));
+  test.info().annotations.push({ type: "link", description: `${what}: right ${took} ms after the socket opened` });
+  return took;
+}
+
+for (const { name, spoil } of [
+  { name: "cut at once, again and again", spoil: (link: Link) => link.cutAfter(0) },
+  // An event is longer, and so is the answer to an upgrade.
+  { name: "cut in the middle of an event", spoil: (link: Link) => link.cutAfter(40) },
+  { name: "refused", spoil: (link: Link) => link.refuse() },
+]) {
+  test(`a link that is ${name} is told, and the page is right within 2 s of the next socket`, async ({
+    page,
+    link,
+    directus,
+    complaints,
+  }) => {
+    complaints.allow(BROKEN_LINK);
+    const row = await opened(page, link, directus);
+    const missed = `${row.first}, meanwhile`;
+    await spoil(link);
+    await row.rename(missed);
+    await expect(badge(page)).toContainText("Reconnecting");
+    await expect(page.getByText("Connection lost.")).toBeVisible();
+    await expect(row.title).toHaveText(row.first);
+
+    const healed = await now(page);
+    await link.pass();
+    await expect(row.title).toHaveText(missed, { timeout: 40_000 });
+    // The rows may be read before the socket's next try.
+    await expect(badge(page)).toContainText("Connected", { timeout: 40_000 });
+    expect(await recovery(page, healed, missed, name)).toBeLessThanOrEqual(SOON);
+    await row.rename(`${row.first}, live`);
+    await expect(row.title).toHaveText(`${row.first}, live`);
+  });
+}
+
+test("a link that is cut for a moment, three times, is made good each time", async ({ page, link, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  const row = await opened(page, link, directus);
+  for (const round of [1, 2, 3]) {
+    const title = `${row.first}, ${round}`;
+    const since = await now(page);
+    const renamed = row.rename(title);
+    await link.cut();
+    await renamed;
+    const written = await now(page);
+    await expect(row.title).toHaveText(title, { timeout: 40_000 });
+    const said = async () => (await moments(page)).flatMap(({ at, status }) => (at >= since ? [status] : [])).join(" ");
+    await expect.poll(said, { timeout: 40_000 }).toMatch(/reconnecting .*\bconnected$/);
+    expect(await recovery(page, since, title, `cut ${round}`, written)).toBeLessThanOrEqual(SOON);
+  }
+});
+
+test("a link that falls silent is found dead, and the page is right soon after the next socket", async ({
+  page,
+  link,
+  directus,
+  complaints,
+}) => {
+  complaints.allow(BROKEN_LINK);
+  await page.clock.install();
+  const row = await opened(page, link, directus);
+  const missed = `${row.first}, meanwhile`;
+  await link.halfOpen();
+  await row.rename(missed);
+  // First it is asked whether anybody is there, then nobody has answered.
+  await expect(async () => {
+    await page.clock.fastForward(10_000);
+    await expect(badge(page)).toContainText("Reconnecting", { timeout: 1_000 });
+  }).toPass({ timeout: 30_000 });
+  await expect(row.title).toHaveText(row.first);
+
+  const reads = new Set<Request>();
+  let dead = 0;
+  page.on("request", (request) => {
+    if (new URL(request.url()).pathname.startsWith("/directus/items/posts")) reads.add(request);
+  });
+  page.on("requestfailed", (request) => {
+    if (reads.has(request)) dead += 1;
+  });
+  // From here on the page's time goes as everybody's: what is measured is true.
+  const healed = await now(page);
+  await link.pass();
+  // The try that is under way is lost, and takes its 15 s to notice.
+  await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
+  await expect(row.title).toHaveText(missed, { timeout: 40_000 });
+  const took = await recovery(page, healed, missed, `silent, and ${dead} reads over dead connections`);
+  expect(dead).toBeLessThanOrEqual(DEAD_READS);
+  expect(took).toBeLessThanOrEqual(SOON + dead * DEAD_READ);
+  await row.rename(`${row.first}, live`);
+  await expect(row.title).toHaveText(`${row.first}, live`);
+});
+
+test("a slow link is not taken for dead, and the page is right as soon as it is quick", async ({ page, link, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  const row = await opened(page, link, directus);
+  await link.slow(1_000);
+  await row.rename(`${row.first}, slowly`);
+  await expect(row.title).toHaveText(`${row.first}, slowly`, { timeout: 40_000 });
+
+  // The event alone takes seconds, and asking for the row many more.
+  await link.slow(50);
+  const title = `${row.first}, quickly`;
+  await row.rename(title);
+  const healed = await now(page);
+  await link.pass();
+  await expect(row.title).toHaveText(title);
+  const all = await moments(page);
+  const took = Math.round((all.find((moment) => moment.title === title)?.at ?? NaN) - healed);
+  test.info().annotations.push({ type: "link", description: `slow: right ${took} ms after it was quick again` });
+  expect(took, "it was slow until then").toBeGreaterThan(0);
+  expect(took).toBeLessThanOrEqual(SOON);
+  expect(new Set(all.map(({ status }) => status))).toEqual(new Set(["connected"]));
+});

@@ -1,0 +1,71 @@
+import { expect, type Page } from "@playwright/test";
+
+/** Times the frames that the page draws from now on; asking for them ends it. */
+export async function watchFrames(page: Page) {
+  await page.evaluate(() => {
+    const seen = { at: [] as number[], goes: true };
+    const next = (now: number) => {
+      seen.at.push(now);
+      if (seen.goes) requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+    Object.assign(window, { framesSeen: seen });
+  });
+  return async () => {
+    const at = await page.evaluate(() => {
+      const seen = (window as unknown as { framesSeen: { at: number[]; goes: boolean } }).framesSeen;
+      seen.goes = false;
+      return seen.at;
+    });
+    const took = at.slice(1).map((now, place) => Math.round(now - (at[place] as number)));
+    took.sort((one, other) => one - other);
+    return {
+      frames: took.length,
+      median_ms: took[Math.floor(took.length / 2)] ?? 0,
+      longest_ms: took.at(-1) ?? 0,
+      over_50_ms: took.filter((ms) => ms > 50).length,
+    };
+  };
+}
+
+/** A busy machine may lose a frame or two; a page that starves its browser loses all of them, or one for long. */
+export function expectFluent(frames: Awaited<ReturnType<Awaited<ReturnType<typeof watchFrames>>>>) {
+  expect(frames.frames).toBeGreaterThan(10);
+  expect(frames.median_ms, "the median frame").toBeLessThanOrEqual(50);
+  expect(frames.longest_ms, "the longest frame").toBeLessThanOrEqual(1_000);
+}
+
+/** What the page holds when its garbage is gone. */
+export async function holdings(page: Page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable");
+  await page.requestGC();
+  const { metrics } = await session.send("Performance.getMetrics");
+  await session.detach();
+  const metric = (name: string) => metrics.find((metric) => metric.name === name)?.value ?? NaN;
+  const wasm = await page.evaluate(async () => {
+    const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]')?.href;
+    // The very module that the page runs; asked again, it gives what it has.
+    const { memory } = await (await import(glue as string)).default();
+    return (memory as WebAssembly.Memory).buffer.byteLength;
+  });
+  return { heap: metric("JSHeapUsedSize"), nodes: metric("Nodes"), wasm };
+}
+
+type Holdings = Awaited<ReturnType<typeof holdings>>;
+
+const MB = 1024 * 1024;
+
+/** For the report, in MB. */
+export const inMegabytes = ({ heap, nodes, wasm }: Holdings) => ({
+  heap_mb: Number((heap / MB).toFixed(1)),
+  nodes,
+  wasm_mb: Number((wasm / MB).toFixed(1)),
+});
+
+/** The rows are as many as before: so is what the page holds, but for what is compiled meanwhile, and wasm's memory never shrinks. */
+export function expectNothingKept(before: Holdings, after: Holdings) {
+  expect(after.heap, "the heap of JavaScript").toBeLessThanOrEqual(before.heap * 1.25 + 2 * MB);
+  expect(after.nodes, "nodes of the document").toBeLessThanOrEqual(before.nodes * 1.1 + 100);
+  expect(after.wasm, "the memory of wasm").toBeLessThanOrEqual(before.wasm + 16 * MB);
+}
