@@ -3,15 +3,21 @@
 //! `cargo xtask test wasm` starts a Directus that takes this page's origin, and names it when this file is compiled.
 #![cfg(target_arch = "wasm32")]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use any_spawner::Executor;
 use futures::StreamExt;
 use js_sys::Function;
-use leptos::prelude::*;
+use leptos::{mount::mount_to, prelude::*};
 use leptos_directus::{
-    ConnectionStatus, Directus, DirectusOptions, Filter, LiveStatus, Message, Query, SubscribeOptions, engine::Counts,
-    provide_directus, use_directus, use_realtime_collection,
+    ConnectionStatus, Directus, DirectusOptions, Filter, LiveStatus, Message, Query, SubscribeOptions,
+    UseRealtimeCollectionReturn, engine::Counts, provide_directus, use_directus, use_realtime_collection,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -154,4 +160,90 @@ async fn a_stream_over_a_real_socket_tells_what_happens() {
     assert!(matches!(&told, Some(Message::Delete { keys, .. }) if keys.len() == 1), "{told:?}");
     stream.unsubscribe();
     assert!(stream.next().await.is_none());
+}
+
+/// How often rows of a list are made, and how often their texts are rendered.
+#[derive(Clone, Default)]
+struct Renders {
+    rows: Arc<AtomicU32>,
+    texts: Arc<AtomicU32>,
+}
+
+impl Renders {
+    fn counts(&self) -> (u32, u32) {
+        (self.rows.load(Relaxed), self.texts.load(Relaxed))
+    }
+
+    fn list(self, posts: UseRealtimeCollectionReturn<Post>) -> impl IntoView {
+        let row = move |key| {
+            self.rows.fetch_add(1, Relaxed);
+            let (post, texts) = (posts.item(key), Arc::clone(&self.texts));
+            let text = move || {
+                texts.fetch_add(1, Relaxed);
+                post.get().map(|post| post.title)
+            };
+            view! { <li>{text}</li> }
+        };
+        view! { <ul id="counted"><For each=move || posts.keys().get() key=|key| key.clone() children=row /></ul> }
+    }
+}
+
+/// What changes in the list's part of the page, from now on.
+struct Changes(Function);
+
+impl Changes {
+    fn watch() -> Self {
+        let watch = "(() => { const list = document.getElementById('counted'); \
+            const seen = []; \
+            const note = (records) => seen.push(...records.map((record) => record.type)); \
+            const observer = new MutationObserver(note); \
+            observer.observe(list, { subtree: true, childList: true, characterData: true, attributes: true }); \
+            return () => { note(observer.takeRecords()); return seen.splice(0).join(' '); }; })()";
+        Self(js_sys::eval(watch).unwrap().unchecked_into())
+    }
+
+    /// The kinds of changes since it was asked last.
+    fn take(&self) -> String {
+        self.0.call0(&JsValue::NULL).unwrap().as_string().unwrap()
+    }
+}
+
+#[wasm_bindgen_test]
+async fn one_changed_row_of_a_thousand_is_one_render_and_one_text() {
+    let rows: Vec<Value> =
+        (0..1_000).map(|number| json!({ "title": format!("Counted: {number:04}"), "status": "draft" })).collect();
+    let made = write("POST", "/items/posts?fields=id", &json!(rows)).await;
+    let (owner, _directus) = page();
+    let query = Query::new().filter(Filter::field("title").starts_with("Counted")).sort("id");
+    let posts = owner.with(|| use_realtime_collection::<Post>("posts", query));
+    until(async || posts.status().get_untracked() == LiveStatus::Live).await;
+    let renders = Renders::default();
+    let mounted = mount_to(document().body().unwrap(), {
+        let renders = renders.clone();
+        move || renders.list(posts)
+    });
+    assert_eq!(renders.counts(), (1_000, 1_000));
+    let changes = Changes::watch();
+    let path = format!("/items/posts/{}", made[500]["id"]);
+    let shows = async |title: &str| {
+        until(async || posts.items().get_untracked().get(500).is_some_and(|post| post.title == title)).await;
+    };
+    write("PATCH", &path, &json!({ "title": "Counted: another" })).await;
+    shows("Counted: another").await;
+    // Rendering follows the signal by a task.
+    until(async || renders.counts() != (1_000, 1_000)).await;
+    assert_eq!((renders.counts(), changes.take().as_str()), ((1_000, 1_001), "characterData"));
+    // One that changes nothing of what is asked for, and then one that does.
+    write("PATCH", &path, &json!({ "status": "review" })).await;
+    write("PATCH", &path, &json!({ "title": "Counted: once more" })).await;
+    shows("Counted: once more").await;
+    until(async || renders.counts() != (1_000, 1_001)).await;
+    assert_eq!((renders.counts(), changes.take().as_str()), ((1_000, 1_002), "characterData"));
+    drop(mounted);
+    write(
+        "DELETE",
+        "/items/posts",
+        &json!({ "query": { "filter": { "title": { "_starts_with": "Counted" } }, "limit": -1 } }),
+    )
+    .await;
 }
