@@ -646,6 +646,19 @@ impl Driver {
                     let work = async move { Done::Written(write, rest.write(&intent, key.as_ref()).await) };
                     self.doing.push(work.boxed());
                 }
+                OutboxOutput::Compare(write) => {
+                    let Some(intent) = self.outbox.intent(write).cloned() else { continue };
+                    let (rest, key, fields) =
+                        (self.rest.clone(), self.outbox.key(&intent), self.outbox.compares(write));
+                    let work = async move {
+                        let found = match key {
+                            Some(key) => rest.fields_of_row(&intent, &key, &fields).await,
+                            None => Ok(None),
+                        };
+                        Done::Checked(write, found)
+                    };
+                    self.doing.push(work.boxed());
+                }
                 OutboxOutput::Check(write) => {
                     let Some(intent) = self.outbox.intent(write).cloned() else { continue };
                     let (rest, key) = (self.rest.clone(), self.outbox.key(&intent));

@@ -189,10 +189,14 @@ enum Tie {
 }
 
 impl Group {
+    fn is_refused(&self) -> bool {
+        self.hints.contains(&Hint::Refused)
+    }
+
     fn feed(&self) -> Feed {
         if self.hints.contains(&Hint::Awaited) {
             Feed::Down
-        } else if self.hints.contains(&Hint::Refused) {
+        } else if self.is_refused() {
             Feed::Partial
         } else {
             Feed::Up
@@ -210,6 +214,8 @@ struct Member {
     groups: Vec<(GroupKey, Tie)>,
     /// Its rows show others of its own collection.
     shows_itself: bool,
+    /// Where its relations lead is known, and all of it is elsewhere.
+    leads_elsewhere: bool,
     /// What it was told last.
     fed: Feed,
     leaves_at: Option<Millis>,
@@ -295,7 +301,14 @@ impl Engine {
         let own = (collection, config.key_field.clone());
         let mut live = LiveQuery::new(config, initial, now);
         tell(self.machine.status(), &mut live, now);
-        let member = Member { live, groups: Vec::new(), shows_itself: false, fed: Feed::Down, leaves_at: None };
+        let member = Member {
+            live,
+            groups: Vec::new(),
+            shows_itself: false,
+            leads_elsewhere: false,
+            fed: Feed::Down,
+            leaves_at: None,
+        };
         self.queries.insert(id, member);
         self.tie(now, id, &own, Tie::Asked);
         for collection in watch {
@@ -334,7 +347,7 @@ impl Engine {
             }
         }
         if let Some(member) = self.queries.get_mut(&id) {
-            member.live.set_stands_alone(leads.is_all && !member.shows_itself);
+            member.leads_elsewhere = leads.is_all && !member.shows_itself;
         }
     }
 
@@ -476,6 +489,7 @@ impl Engine {
     pub fn identity_changed(&mut self, now: Millis) {
         self.machine.reopen(now);
         for member in self.queries.values_mut() {
+            member.leads_elsewhere = false;
             member.live.change_identity(now);
         }
         self.settle(now);
@@ -648,6 +662,10 @@ impl Engine {
             // What it waits for now, it may as well wait for together.
             member.bind();
         }
+        // What is found and not announced shows with the next read of all, and not with one of keys.
+        let hears_all =
+            member.groups.iter().all(|(key, _)| self.groups.get(key).is_some_and(|group| !group.is_refused()));
+        member.live.set_stands_alone(member.leads_elsewhere && hears_all);
         let is_other = std::mem::replace(&mut member.fed, feed) != feed;
         member.live.feed(now, feed);
         is_other

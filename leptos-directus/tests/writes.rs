@@ -160,7 +160,7 @@ impl World {
         while let Some(output) = self.outbox.next_output() {
             match output {
                 OutboxOutput::Send(write) => self.requests.push(write),
-                OutboxOutput::Check(write) => self.checks.push(write),
+                OutboxOutput::Check(write) | OutboxOutput::Compare(write) => self.checks.push(write),
                 OutboxOutput::Ask => self.asked = true,
                 OutboxOutput::Touch(..) => {}
                 OutboxOutput::Tell(intent, progress) => {

@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{live::LiveStatus, protocol::DirectusCodec};
+use crate::{
+    live::{LiveStatus, WindowShape},
+    protocol::{DirectusCodec, Query},
+};
 use codee::Decoder;
 
 const POSTS: QueryId = QueryId(1);
@@ -99,7 +102,13 @@ impl Scene {
         assert_eq!(self.reads.len(), 1, "{:?}", self.reads);
         let (id, read, scope) = self.reads.remove(0);
         self.now += 1;
-        let page = Page { items: vec![json!({ "id": 1 }), json!({ "id": 2 })], meta: None };
+        let is_asked = |id: &i64| match &scope {
+            ReadScope::Window => true,
+            ReadScope::Keys(keys) => keys.contains(&(*id).into()),
+        };
+        let rows = (1..=8).filter(is_asked).map(|id| json!({ "id": id, "author": { "name": "Ada" } }));
+        let items = rows.collect();
+        let page = Page { items, meta: None };
         self.engine.reply(self.now, id, read, Ok(page));
         self.drain();
         scope
@@ -283,4 +292,45 @@ fn rows_that_show_others_of_their_collection_are_read_when_those_change() {
     scene.announce("posts", 2, &sent);
     scene.answer_read();
     assert_eq!(scene.engine.counts().subscriptions, 3);
+}
+
+#[test]
+fn keys_are_read_only_while_all_that_relations_lead_to_is_announced_and_known() {
+    let mut scene = Scene::new();
+    let query = Query::new().fields(["id", "author.name"]).sort("id").for_reading("id");
+    let config = LiveConfig { window: WindowShape::of(&query, "id"), small: 0, ..LiveConfig::default() };
+    scene.refused = vec!["authors"];
+    scene.engine.attach(scene.now, POSTS, QuerySpec { config, ..Scene::spec(&["authors"]) }, None);
+    scene.answer_all();
+    scene.answer_read();
+    let posts = std::mem::take(&mut scene.sent);
+    scene.announce("posts", 2, &posts);
+    assert_eq!(scene.answer_read(), ReadScope::Window, "an author's new name is not announced");
+
+    // They are to be followed now.
+    scene.refused.clear();
+    scene.tick_to(scene.now + 40_000);
+    scene.answer_all();
+    scene.answer_read();
+    scene.announce("posts", 2, &posts);
+    assert_eq!(scene.answer_read(), ReadScope::Keys(vec![2.into()]));
+
+    // It leads somewhere else, too, and nobody says where.
+    scene.engine.find(scene.now, POSTS, &Leads { is_all: false, ..leads(&["authors"]) });
+    scene.drain();
+    scene.announce("posts", 2, &posts);
+    assert_eq!(scene.answer_read(), ReadScope::Window);
+    scene.find(&["authors"]);
+    scene.announce("posts", 2, &posts);
+    assert_eq!(scene.answer_read(), ReadScope::Keys(vec![2.into()]));
+
+    // Another visitor may be told of other relations.
+    scene.engine.identity_changed(scene.now);
+    scene.sent.clear();
+    scene.drain();
+    scene.answer_all();
+    scene.answer_read();
+    let posts = std::mem::take(&mut scene.sent);
+    scene.announce("posts", 2, &posts);
+    assert_eq!(scene.answer_read(), ReadScope::Window);
 }

@@ -863,8 +863,19 @@ impl<T: RowType> LiveView<T> {
         }
     }
 
-    /// What is shown of these fields of a row.
+    /// Fields that are read only because the engine needs them.
+    pub(crate) fn unasked(self) -> Vec<String> {
+        match self.asked.try_get_value() {
+            Some(Ok(target)) => target.unasked,
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a list that is live shows of these fields of a row: one that is paused knows of no writes.
     fn shown_of(self, row: Option<&RowKey>, patch: &Map<String, Value>) -> Map<String, Value> {
+        if !self.held.try_with_value(Option::is_some).unwrap_or_default() {
+            return Map::new();
+        }
         let look = row.zip(self.shown.try_get_untracked()).and_then(|(row, view)| view.overlay().value(row).cloned());
         let fields = look.as_deref().and_then(Value::as_object);
         let shown = |field: &String| Some((field.clone(), fields?.get(field)?.clone()));

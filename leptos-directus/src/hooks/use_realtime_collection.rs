@@ -426,7 +426,7 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// # Server-side rendering
     /// Fails at once: lists are written in the browser.
     pub fn create(self, data: &impl Serialize) -> Write<Option<T>> {
-        Write::of_row(self.view.create(data), self.view.what("creating in"))
+        Write::of_row(self.view.create(data), self.view.what("creating in"), self.view.unasked())
     }
 
     /// Changes the given fields of a row: on the page at once, and in Directus as soon as can be.
@@ -455,10 +455,11 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// by its key shows when Directus has answered. If Directus refuses, the row is again as the server has it; if somebody
     /// deleted it meanwhile, the future says so ([`Error::is_conflict`]).
     ///
-    /// An update that had to wait (no connection, a busy Directus, another write before it) overwrites nothing that it does
-    /// not know of: where somebody else changed one of its fields after the list showed it, the row stays theirs, and the
-    /// future says so ([`Error::is_conflict`]). To write it all the same, write again. Related rows, lists, JSON and
-    /// singletons are not compared, and an update that goes at once is not either.
+    /// An update that had to wait for the connection, or for a Directus that was busy, overwrites nothing that it does not know
+    /// of: where somebody else changed one of its fields after the list showed it, the row stays theirs, and the future says
+    /// so ([`Error::is_conflict`]; [`Error::is_uncertain`] where a first try may have been done). To write it all the
+    /// same, write again. Related rows, lists, JSON and singletons are not compared, a paused list compares nothing, and an
+    /// update that goes at once is not compared either.
     ///
     /// # Errors
     /// The future's: see [`Write`].
@@ -466,7 +467,7 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// # Server-side rendering
     /// Fails at once: lists are written in the browser.
     pub fn update(self, row: impl Into<RowKey>, patch: &impl Serialize) -> Write<Option<T>> {
-        Write::of_row(self.view.update(row.into(), patch), self.view.what("updating"))
+        Write::of_row(self.view.update(row.into(), patch), self.view.what("updating"), self.view.unasked())
     }
 
     /// Deletes a row: it leaves the page at once, and comes back if Directus refuses.

@@ -282,7 +282,7 @@ impl<T: RowType> UseRealtimeItemReturn<T> {
     /// # Server-side rendering
     /// Fails at once.
     pub fn update(self, patch: &impl Serialize) -> Write<Option<T>> {
-        Write::of_row(self.view.update_only(patch), self.view.what("updating"))
+        Write::of_row(self.view.update_only(patch), self.view.what("updating"), self.view.unasked())
     }
 
     /// Deletes the row: it leaves the page at once, and comes back if Directus refuses. More about it at

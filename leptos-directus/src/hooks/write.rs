@@ -11,7 +11,11 @@ use futures::channel::oneshot;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{error::Error, live::RowKey, rest::decode};
+use crate::{
+    error::Error,
+    live::{RowKey, as_asked},
+    rest::decode,
+};
 
 /// A write that was made: on the page at once, in Directus as soon as can be.
 ///
@@ -54,6 +58,8 @@ pub struct Write<R> {
     row: Option<RowKey>,
     state: State,
     what: String,
+    /// Fields of the answer that the engine needs and nobody asked for.
+    unasked: Vec<String>,
     read: fn(Value, &str) -> Result<R, Error>,
 }
 
@@ -72,12 +78,12 @@ impl<R> fmt::Debug for Write<R> {
 pub(crate) type Made = Result<(Option<RowKey>, oneshot::Receiver<Result<Value, Error>>), Error>;
 
 impl<R> Write<R> {
-    fn new(made: Made, what: String, read: fn(Value, &str) -> Result<R, Error>) -> Self {
+    fn new(made: Made, what: String, unasked: Vec<String>, read: fn(Value, &str) -> Result<R, Error>) -> Self {
         let (row, state) = match made {
             Ok((row, answer)) => (row, State::Made(answer)),
             Err(error) => (None, State::Failed(error)),
         };
-        Self { row, state, what, read }
+        Self { row, state, what, unasked, read }
     }
 
     /// The row that was written; the identity that a created row keeps.
@@ -89,15 +95,15 @@ impl<R> Write<R> {
 
 impl<T: DeserializeOwned> Write<Option<T>> {
     /// A write that is answered with a row, or with nothing where the visitor may not read it.
-    pub(crate) fn of_row(made: Made, what: String) -> Self {
-        Self::new(made, what, |row, what| if row.is_null() { Ok(None) } else { decode(row, what).map(Some) })
+    pub(crate) fn of_row(made: Made, what: String, unasked: Vec<String>) -> Self {
+        Self::new(made, what, unasked, |row, what| if row.is_null() { Ok(None) } else { decode(row, what).map(Some) })
     }
 }
 
 impl Write<()> {
     /// A write that is answered with nothing.
     pub(crate) fn of_nothing(made: Made, what: String) -> Self {
-        Self::new(made, what, |_, _| Ok(()))
+        Self::new(made, what, Vec::new(), |_, _| Ok(()))
     }
 }
 
@@ -113,7 +119,7 @@ impl<R> Future for Write<R> {
             },
         };
         Poll::Ready(match answer {
-            Ok(answer) => answer.and_then(|answer| (self.read)(answer, &self.what)),
+            Ok(answer) => answer.and_then(|answer| (self.read)(as_asked(&answer, &self.unasked), &self.what)),
             Err(oneshot::Canceled) => Err(Error::closed(format!("{}: the page's connection has ended", self.what))),
         })
     }

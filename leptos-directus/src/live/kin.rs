@@ -12,20 +12,20 @@ use serde_json::Value;
 pub(super) struct Strangers(BTreeSet<String>);
 
 impl Strangers {
-    /// Looks at rows; nothing if a list in one of them may hold keys of others.
-    pub(super) fn learn<'a>(key_field: &str, rows: impl Iterator<Item = &'a Value>) -> Option<Self> {
+    /// Looks at rows, and at the related rows in those fields; nothing if a list in one of them may hold keys of others.
+    pub(super) fn learn<'a>(key_field: &str, nested: &[String], rows: impl Iterator<Item = &'a Value>) -> Option<Self> {
         let mut strangers = BTreeSet::new();
         let mut suspects = BTreeSet::new();
         for row in rows {
-            for (name, items) in lists(row) {
-                if strangers.contains(name) {
+            for (name, items) in lists(row, nested) {
+                if strangers.contains(&name) {
                     continue;
                 }
                 if holds_no_keys(row.get(key_field), items) {
-                    suspects.remove(name);
-                    strangers.insert(name.to_owned());
-                } else if !suspects.contains(name) {
-                    suspects.insert(name.to_owned());
+                    suspects.remove(&name);
+                    strangers.insert(name);
+                } else {
+                    suspects.insert(name);
                 }
             }
         }
@@ -33,14 +33,37 @@ impl Strangers {
     }
 
     /// Whether the lists of this row hold no keys for certain.
-    pub(super) fn clear(&self, key_field: &str, row: &Value) -> bool {
-        lists(row).all(|(name, items)| self.0.contains(name) || holds_no_keys(row.get(key_field), items))
+    pub(super) fn clear(&self, key_field: &str, nested: &[String], row: &Value) -> bool {
+        let lists = lists(row, nested);
+        lists.iter().all(|(name, items)| self.0.contains(name) || holds_no_keys(row.get(key_field), items))
     }
 }
 
-fn lists(row: &Value) -> impl Iterator<Item = (&str, &[Value])> {
-    let fields = row.as_object().into_iter().flatten();
-    fields.filter_map(|(name, value)| Some((name.as_str(), value.as_array()?.as_slice())))
+/// The lists of a row, by name, and those of the related rows in it, by the way to them.
+fn lists<'a>(row: &'a Value, nested: &[String]) -> Vec<(String, &'a [Value])> {
+    let mut found = Vec::new();
+    for (name, value) in row.as_object().into_iter().flatten() {
+        if nested.contains(name) {
+            collect(name, value, &mut found);
+        } else if let Value::Array(items) = value {
+            found.push((name.clone(), items.as_slice()));
+        }
+    }
+    found
+}
+
+fn collect<'a>(way: &str, value: &'a Value, found: &mut Vec<(String, &'a [Value])>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| collect(&format!("{way}.{name}"), value, found))
+        }
+        // Related rows, which are looked into; or keys.
+        Value::Array(items) if items.iter().all(Value::is_object) => {
+            items.iter().for_each(|item| collect(way, item, found));
+        }
+        Value::Array(items) => found.push((way.to_owned(), items.as_slice())),
+        _ => {}
+    }
 }
 
 /// An empty list says nothing.
@@ -65,7 +88,7 @@ mod tests {
 
     #[track_caller]
     fn check(rows: &[Value], is_clear: bool) {
-        assert_eq!(Strangers::learn("id", rows.iter()).is_some(), is_clear);
+        assert_eq!(Strangers::learn("id", &[], rows.iter()).is_some(), is_clear);
     }
 
     #[test]
@@ -90,9 +113,20 @@ mod tests {
 
     #[test]
     fn a_row_is_clear_by_itself_or_by_what_was_seen() {
-        let strangers = Strangers::learn("id", [json!({ "id": 1, "tags": ["a"] })].iter()).unwrap();
-        assert!(strangers.clear("id", &json!({ "id": 2, "tags": [] })));
-        assert!(strangers.clear("id", &json!({ "id": 2, "others": ["x"] })));
-        assert!(!strangers.clear("id", &json!({ "id": 2, "children": [] })));
+        let strangers = Strangers::learn("id", &[], [json!({ "id": 1, "tags": ["a"] })].iter()).unwrap();
+        assert!(strangers.clear("id", &[], &json!({ "id": 2, "tags": [] })));
+        assert!(strangers.clear("id", &[], &json!({ "id": 2, "others": ["x"] })));
+        assert!(!strangers.clear("id", &[], &json!({ "id": 2, "children": [] })));
+    }
+
+    #[test]
+    fn a_related_row_may_hold_the_keys_of_other_rows() {
+        let nested = ["author".to_owned(), "comments".to_owned()];
+        let is_clear = |row: Value| Strangers::learn("id", &nested, [row].iter()).is_some();
+        assert!(!is_clear(json!({ "id": 1, "author": { "edited": [2, 3] } })));
+        assert!(!is_clear(json!({ "id": 1, "author": { "country": { "posts": [2] } } })));
+        assert!(!is_clear(json!({ "id": 1, "comments": [{ "id": 5, "posts": [2] }] })));
+        assert!(is_clear(json!({ "id": 1, "comments": [{ "id": 5, "text": "x" }], "author": null })));
+        assert!(is_clear(json!({ "id": 1, "comments": [], "author": { "tags": ["a"] } })));
     }
 }

@@ -26,6 +26,8 @@ use crate::{
 const SIDE_BY_SIDE: usize = 4;
 /// A write that was sent so often, while Directus answered other questions, and never answered, is given up.
 const UNANSWERED_AT_MOST: u32 = 8;
+/// Whether somebody else changed its row is asked so often in vain; then Directus is to judge.
+const LOOKS_AT_MOST: u32 = 3;
 
 /// How the outbox goes about it.
 #[derive(Clone, Debug)]
@@ -90,8 +92,11 @@ pub enum Progress {
 pub enum OutboxOutput {
     /// Send it; what comes of it is reported by [`Outbox::answered`].
     Send(WriteId),
-    /// Look at its row; what is found is reported by [`Outbox::checked`].
+    /// Look whether its row is there; what is found is reported by [`Outbox::checked`].
     Check(WriteId),
+    /// It had to wait: look what its row is now, as far as [`Outbox::compares`] says; what is found is reported by
+    /// [`Outbox::checked`], too.
+    Compare(WriteId),
     /// Ask Directus who the visitor is, and so whether it can be reached at all; reported by [`Outbox::found`].
     Ask,
     /// Tell the lists, and whoever waits for the write.
@@ -139,6 +144,8 @@ struct Entry {
     uncertain: bool,
     /// There was a time when it could not be sent.
     has_waited: bool,
+    /// How often its row was looked at since, and Directus, which could be reached, did not answer.
+    looks: u32,
     /// What it is refused with, should the check find nothing better.
     refusal: Option<Error>,
     who: Option<Who>,
@@ -221,7 +228,8 @@ struct Entry {
 /// assert_eq!(outbox.deadline(), None);
 /// outbox.found(14, Ok(ada));
 /// // It had to wait: is the row still as it was?
-/// assert_eq!(outputs(&mut outbox), [OutboxOutput::Check(WriteId(3))]);
+/// assert_eq!(outputs(&mut outbox), [OutboxOutput::Compare(WriteId(3))]);
+/// assert_eq!(outbox.compares(WriteId(3)), ["title"]);
 /// outbox.checked(15, WriteId(3), Ok(Some(json!({ "title": "old" }))));
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(3))));
 ///
@@ -358,13 +366,14 @@ impl Outbox {
                 }
             }
         }
-        self.forget_before(&mut intent);
+        self.inherit_before(&mut intent);
         self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
         self.entries.push_back(Entry {
             intent,
             state: State::Waiting,
             uncertain: false,
             has_waited: false,
+            looks: 0,
             refusal: None,
             who: who.or_else(|| self.who.clone()),
             generation: self.generation,
@@ -424,6 +433,7 @@ impl Outbox {
                     state: State::Waiting,
                     uncertain: sent,
                     has_waited: true,
+                    looks: 0,
                     refusal: None,
                     who: Some(who.clone()),
                     generation: self.generation,
@@ -609,27 +619,74 @@ impl Outbox {
     fn compared(&mut self, now: Millis, at: usize, result: Result<Option<Value>, Error>) {
         let entry = &mut self.entries[at];
         entry.state = State::Waiting;
+        // What somebody else may see says nothing.
+        if self.in_doubt || self.held > 0 || entry.generation != self.generation {
+            return;
+        }
         match result {
-            Err(error) if error.is_transient() => self.block(now, &error),
+            Err(error) if is_unanswered(&error) || is_turned_away(&error) => {
+                entry.looks += u32::from(is_unanswered(&error) && !error.is_network());
+                self.block(now, &error);
+            }
             Ok(Some(row)) if let Some(field) = changed_meanwhile(&entry.intent, &row) => {
-                let error = changed(&entry.intent, field);
-                self.refuse(at, error);
+                if entry.uncertain {
+                    // By this write itself, and as Directus keeps it; or by somebody else.
+                    self.refuse_as_uncertain(at);
+                } else {
+                    let error = changed(&entry.intent, field);
+                    self.refuse(at, error);
+                }
             }
             _ => entry.has_waited = false,
         }
     }
 
-    /// What this page itself writes to the row before tells nothing of others.
-    fn forget_before(&self, intent: &mut Intent) {
+    /// Whether two writes are about one row.
+    fn are_of_one_row(&self, one: &Intent, other: &Intent) -> bool {
+        one.collection == other.collection && self.row(one) == self.row(other)
+    }
+
+    /// What this page itself writes to the row before is no change of somebody else's: what was there before that is.
+    fn inherit_before(&self, intent: &mut Intent) {
         for earlier in &self.entries {
-            if earlier.intent.collection != intent.collection || self.row(&earlier.intent) != self.row(intent) {
+            if !self.are_of_one_row(&earlier.intent, intent) {
                 continue;
             }
             match &earlier.intent.layer.change {
-                Change::Update(patch) => intent.before.retain(|field, _| !patch.contains_key(field)),
+                Change::Update(patch) => intent.before.retain(|field, before| {
+                    let earlier = earlier.intent.before.get(field);
+                    if let Some(earlier) = earlier.filter(|_| patch.contains_key(field)) {
+                        before.clone_from(earlier);
+                    }
+                    !patch.contains_key(field) || earlier.is_some()
+                }),
                 Change::Create(_) | Change::Delete => intent.before.clear(),
             }
         }
+    }
+
+    /// An update is done, or may be: later ones of the row are made upon what Directus answered, where it did.
+    fn pass_on(&mut self, at: usize, answer: &Value) {
+        let Change::Update(patch) = &self.entries[at].intent.layer.change else { return };
+        let patch = Arc::clone(patch);
+        for later in at + 1..self.entries.len() {
+            if !self.are_of_one_row(&self.entries[at].intent, &self.entries[later].intent) {
+                continue;
+            }
+            self.entries[later].intent.before.retain(|field, before| {
+                let answered = answer.get(field);
+                if let Some(answered) = answered.filter(|_| patch.contains_key(field)) {
+                    before.clone_from(answered);
+                }
+                !patch.contains_key(field) || answered.is_some()
+            });
+        }
+    }
+
+    /// Which fields of its row are compared before it is sent.
+    #[must_use]
+    pub fn compares(&self, write: WriteId) -> Vec<String> {
+        self.intent(write).map(|intent| compared_fields(intent).cloned().collect()).unwrap_or_default()
     }
 
     /// By its key, as far as it has one: a row that was created here goes by two names.
@@ -678,6 +735,7 @@ impl Outbox {
 
     fn confirm(&mut self, at: usize, answer: Value) {
         self.confirmed += 1;
+        self.pass_on(at, &answer);
         let intent = &self.entries[at].intent;
         let told = answer.get(&intent.key_field).and_then(Key::from_value);
         let key = self.key(intent).or(told);
@@ -720,6 +778,9 @@ impl Outbox {
     }
 
     fn refuse(&mut self, at: usize, error: Error) {
+        if error.is_uncertain() {
+            self.pass_on(at, &Value::Null);
+        }
         let Some(Entry { intent, .. }) = self.entries.remove(at) else { return };
         let touch = OutboxOutput::Touch(intent.collection.clone(), self.key(&intent));
         let is_create = matches!(intent.layer.change, Change::Create(_));
@@ -845,38 +906,52 @@ impl Outbox {
             under_way += 1;
             let entry = &mut self.entries[at];
             let write = entry.intent.layer.write;
-            if entry.has_waited && !entry.uncertain && may_conflict(&entry.intent) {
+            let may_be_compared = entry.has_waited && entry.looks < LOOKS_AT_MOST;
+            if may_be_compared && compared_fields(&entry.intent).next().is_some() {
                 entry.state = State::Comparing;
-                self.outputs.push_back(OutboxOutput::Check(write));
+                self.outputs.push_back(OutboxOutput::Compare(write));
                 continue;
             }
             entry.state = State::Sent;
+            entry.looks = 0;
             self.tell(at, Progress::Sent);
             self.outputs.push_back(OutboxOutput::Send(write));
         }
     }
 }
 
-/// Whether it could be told that somebody else changed a field of it.
-fn may_conflict(intent: &Intent) -> bool {
-    let Change::Update(patch) = &intent.layer.change else { return false };
-    patch.keys().any(|field| intent.before.get(field).is_some_and(is_plain))
+/// The fields of an update of which it can be told whether somebody else changed them.
+fn compared_fields(intent: &Intent) -> impl Iterator<Item = &String> {
+    let patch = match &intent.layer.change {
+        Change::Update(patch) => Some(patch),
+        Change::Create(_) | Change::Delete => None,
+    };
+    let fields = patch.into_iter().flat_map(|patch| patch.iter());
+    let is_compared =
+        |(field, wanted): &(&String, &Value)| is_plain(wanted) && intent.before.get(*field).is_some_and(is_plain);
+    fields.filter(is_compared).map(|(field, _)| field)
 }
 
 /// A field that this is to change and that is neither what it was nor what it is to be.
 fn changed_meanwhile<'a>(intent: &'a Intent, row: &Value) -> Option<&'a str> {
     let Change::Update(patch) = &intent.layer.change else { return None };
-    let is_changed = |(field, wanted): &(&String, &Value)| {
-        let (before, now) = (intent.before.get(*field), row.get(*field));
-        now.zip(before)
-            .is_some_and(|(now, before)| is_plain(now) && is_plain(before) && now != before && now != *wanted)
+    let is_changed = |field: &&String| {
+        let (before, wanted) = (intent.before.get(*field), patch.get(*field));
+        let is_one_of_them = |now: &Value| [before, wanted].into_iter().flatten().any(|known| are_the_same(known, now));
+        row.get(*field).is_some_and(|now| is_plain(now) && !is_one_of_them(now))
     };
-    patch.iter().find(is_changed).map(|(field, _)| field.as_str())
+    compared_fields(intent).find(is_changed).map(String::as_str)
 }
 
 /// Related rows are shown by their fields, which are none of the row itself.
 fn is_plain(value: &Value) -> bool {
     !value.is_object() && !value.is_array()
+}
+
+/// Whether two plain values are the same, be they numbers or texts.
+fn are_the_same(one: &Value, other: &Value) -> bool {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    one == other || !one.is_null() && !other.is_null() && text(one) == text(other)
 }
 
 fn row_name(intent: &Intent) -> String {

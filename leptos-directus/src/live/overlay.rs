@@ -51,6 +51,13 @@ pub struct Layer {
     pub change: Change,
 }
 
+impl Layer {
+    /// Whether rows enter or leave by it. An update's row stays where it is until the server says otherwise.
+    fn moves_rows(&self) -> bool {
+        !matches!(self.change, Change::Update(_))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     Waiting,
@@ -299,9 +306,10 @@ impl Overlay {
                 named = true;
             }
         }
+        let may_move = named || layer.moves_rows();
         self.laid.push(Laid { layer, stage: Stage::Waiting });
         touched.extend(self.row_of(self.laid.len() - 1));
-        Shown { named, ..self.render(touched, true) }
+        Shown { named, ..self.render(touched, may_move) }
     }
 
     /// A row that was created here gets its key: it has no other name any more. Gives the one that it had by its key.
@@ -372,7 +380,8 @@ impl Overlay {
             }
             self.held.remove(&key);
         }
-        let mut shown = self.render(touched, true);
+        let may_move = named || self.laid[at].layer.moves_rows();
+        let mut shown = self.render(touched, may_move);
         shown.named = named;
         let released = self.unhold();
         join(shown, released)
@@ -382,8 +391,8 @@ impl Overlay {
     pub fn remove(&mut self, write: WriteId) -> Shown {
         let Some(at) = self.find(write) else { return Shown::default() };
         let touched = self.row_of(at);
-        self.laid.remove(at);
-        let shown = self.render(touched, true);
+        let may_move = self.laid.remove(at).layer.moves_rows();
+        let shown = self.render(touched, may_move);
         let released = self.unhold();
         join(shown, released)
     }
@@ -394,7 +403,7 @@ impl Overlay {
         if self.laid.is_empty() {
             return Shown::default();
         }
-        let mut touched = Vec::new();
+        let (mut touched, mut may_move) = (Vec::new(), false);
         let mut index = 0;
         while index < self.laid.len() {
             let laid = &self.laid[index];
@@ -405,12 +414,12 @@ impl Overlay {
             };
             if is_read && matches!(laid.stage, Stage::Confirmed(number) if number <= confirmed) {
                 touched.extend(self.row_of(index));
-                self.laid.remove(index);
+                may_move |= self.laid.remove(index).layer.moves_rows();
             } else {
                 index += 1;
             }
         }
-        if touched.is_empty() { Shown::default() } else { self.render(touched, true) }
+        if touched.is_empty() { Shown::default() } else { self.render(touched, may_move) }
     }
 
     fn find(&self, write: WriteId) -> Option<usize> {

@@ -17,8 +17,8 @@ use crate::protocol::Query;
 pub struct Reading {
     /// The query that reads the window.
     pub query: Query,
-    /// Fields that are read only because the engine needs them: the key, and what the rows are ordered by. They are to be
-    /// taken out of the rows again.
+    /// Fields that are read only because the engine needs them: the key, what the rows are ordered by, and what the filter
+    /// names, which may be a list of other rows. They are to be taken out of the rows again.
     pub unasked: Vec<String>,
     /// What the engine is to know of the query.
     pub shape: WindowShape,
@@ -31,9 +31,12 @@ impl Reading {
         let mut query = asked.for_reading(key_field);
         // Whoever may sort by a field may read it: Directus refuses the sort otherwise.
         let mut whole = query.clone();
-        for field in sort_fields(&query).into_iter().flatten() {
-            if !reads(&whole, &field.name) {
-                whole.fields.push(field.name);
+        let ordered_by = sort_fields(&query).into_iter().flatten().map(|field| field.name);
+        let relations = query.relations();
+        let own = |path: &String| !path.contains(['.', '(', '$', '*', ':']) && !relations.contains(path);
+        for name in ordered_by.chain(query.paths().into_iter().filter(own)) {
+            if !reads(&whole, &name) {
+                whole.fields.push(name);
             }
         }
         // Where it helps nothing, nothing more is read.
@@ -86,6 +89,20 @@ mod tests {
             true,
         );
         check(q().fields("id,views").sort("views"), &["id", "views"], &[], true);
+    }
+
+    #[test]
+    fn what_the_filter_names_is_read_along_where_it_may_be_a_list_of_other_rows() {
+        let q = || Query::new().fields("title").sort("id");
+        let f = crate::protocol::Filter::field;
+        check(q().filter(f("children").null()), &["title", "id", "children"], &["id", "children"], true);
+        check(q().filter(f("title").eq("x")), &["title", "id"], &["id"], true);
+        check(
+            q().filter(f("author.name").eq("x").and(f("views").gt(1))),
+            &["title", "id", "views"],
+            &["id", "views"],
+            true,
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Sight {
     pub(super) fn of(window: &Window, shape: &WindowShape, key_field: &str) -> Option<Self> {
         let fields = shape.order()?;
         let rows = || window.rows().map(|(_, row)| &**row);
-        let strangers = Strangers::learn(key_field, rows())?;
+        let strangers = Strangers::learn(key_field, shape.nested(), rows())?;
         Some(Self { ranking: Ranking::learn(fields, rows()), strangers })
     }
 
@@ -52,6 +52,20 @@ impl Sight {
 /// round: a list of so many rows may have been cut.
 fn may_be_cut(rows: usize) -> bool {
     rows > 0 && (rows.is_multiple_of(50) || (rows >= 64 && rows.is_power_of_two()))
+}
+
+/// Whether related rows have the same fields, as far as there are any.
+fn have_the_same_fields(known: &Value, row: &Value) -> bool {
+    match (known, row) {
+        (Value::Object(known), Value::Object(row)) => {
+            known.len() == row.len()
+                && row.iter().all(|(name, row)| known.get(name).is_some_and(|known| have_the_same_fields(known, row)))
+        }
+        (Value::Array(known), Value::Array(row)) => {
+            known.first().zip(row.first()).is_none_or(|(known, row)| have_the_same_fields(known, row))
+        }
+        _ => true,
+    }
 }
 
 /// One read of keys, and what it is to be applied to.
@@ -129,7 +143,11 @@ impl KeyReply<'_> {
     fn has_its_fields(&self, row: &Value) -> bool {
         let known = self.window.rows().next().and_then(|(_, known)| known.as_object());
         let (Some(known), Some(row)) = (known, row.as_object()) else { return true };
-        row.len() == known.len() && row.keys().all(|name| known.contains_key(name))
+        row.len() == known.len()
+            && row.keys().all(|name| known.contains_key(name))
+            && self.shape.nested().iter().all(|name| {
+                known.get(name).zip(row.get(name)).is_none_or(|(known, row)| have_the_same_fields(known, row))
+            })
     }
 
     /// The rows by their keys, if these are rows that were asked for, each once, and all there are.
@@ -141,7 +159,7 @@ impl KeyReply<'_> {
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
             let key = row.get(self.key_field).and_then(Key::from_value)?;
-            if !asked.contains(&key) || !self.sight.strangers.clear(self.key_field, &row) {
+            if !asked.contains(&key) || !self.sight.strangers.clear(self.key_field, self.shape.nested(), &row) {
                 return None;
             }
             if found.insert(key, row).is_some() {

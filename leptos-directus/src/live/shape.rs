@@ -59,6 +59,8 @@ pub struct WindowShape {
     timed: bool,
     /// It names relations, which may lead back to the collection: its rows show in one another then.
     relates: bool,
+    /// Fields that hold related rows.
+    nested: Vec<String>,
 }
 
 impl WindowShape {
@@ -81,7 +83,8 @@ impl WindowShape {
         Self {
             order: order(query, key_field),
             limit: query.limit.and_then(|limit| usize::try_from(limit).ok()),
-            relates: !query.relations().is_empty() || !query.deep.is_empty(),
+            relates: !query.relations().is_empty(),
+            nested: nested(query),
             starts_later: query.offset.is_some_and(|offset| offset > 0) || query.page.is_some_and(|page| page > 1),
             filtered: !query.filter.is_empty() || query.search.is_some(),
             timed: names_the_time(&query.filter.to_json()) || query.deep.values().any(names_the_time),
@@ -104,6 +107,11 @@ impl WindowShape {
     #[must_use]
     pub fn relates(&self) -> bool {
         self.relates
+    }
+
+    /// The fields that hold related rows.
+    pub(super) fn nested(&self) -> &[String] {
+        &self.nested
     }
 
     /// By what the rows are ordered, if that is known.
@@ -130,12 +138,8 @@ impl WindowShape {
 /// By what the rows are ordered, where each of them tells it, and where what it shows of others can be found out.
 fn order(query: &Query, key_field: &str) -> Option<Vec<SortField>> {
     let counts = query.is_aggregate() || !query.meta.is_empty();
-    // What a wildcard leads to, and whose rows are counted, nobody can say for certain.
-    let is_vague = query.fields.iter().any(|field| field.starts_with("*."))
-        || [&query.fields, &query.sort].into_iter().flatten().any(|field| field.contains("count("))
-        || query.filter.to_json().to_string().contains("count(");
     // Without a limit Directus's default cuts.
-    if counts || is_vague || query.version.is_some() || query.limit.is_none() || !reads(query, key_field) {
+    if counts || is_vague(query) || query.version.is_some() || query.limit.is_none() || !reads(query, key_field) {
         return None;
     }
     let fields = sort_fields(query)?;
@@ -144,6 +148,45 @@ fn order(query: &Query, key_field: &str) -> Option<Vec<SortField>> {
     let is_whole = fields.iter().any(|field| field.name == key_field)
         && fields.iter().all(|field| reads(query, &field.name) && !related.contains(&field.name));
     is_whole.then_some(fields)
+}
+
+/// Whether it names others in a way that nobody can follow for certain: wildcards for relations, counts of related rows,
+/// names that are given below the first level, and fields of the visitor (`$CURRENT_USER.department`).
+fn is_vague(query: &Query) -> bool {
+    let texts = [&query.fields, &query.sort].into_iter().flatten().chain(query.alias.values());
+    let deep = Value::Object(query.deep.clone());
+    query.fields.iter().any(|field| field.starts_with("*."))
+        || query.alias.values().any(|field| field.contains('('))
+        || texts.into_iter().any(|text| text.contains("count("))
+        || has(&deep, &|name, _| name == "_alias")
+        || [&query.filter.to_json(), &deep].into_iter().any(|value| {
+            has(value, &|name, value| name.contains("count(") || value.is_some_and(names_a_field_of_the_visitor))
+        })
+}
+
+fn names_a_field_of_the_visitor(text: &str) -> bool {
+    text.split("$CURRENT_")
+        .skip(1)
+        .any(|rest| rest.trim_start_matches(|c: char| c.is_ascii_uppercase()).starts_with('.'))
+}
+
+/// Whether a member of it, at whatever level, is so: by its name, and by its text where it is one. Items of lists have the
+/// empty name.
+fn has(value: &Value, is_so: &dyn Fn(&str, Option<&str>) -> bool) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(name, value)| is_so(name, value.as_str()) || has(value, is_so)),
+        Value::Array(items) => items.iter().any(|value| is_so("", value.as_str()) || has(value, is_so)),
+        _ => false,
+    }
+}
+
+/// The fields that hold related rows, as rows call them.
+fn nested(query: &Query) -> Vec<String> {
+    let names = query.fields.iter().filter_map(|field| field.split_once('.'));
+    let mut names: Vec<String> = names.map(|(name, _)| name.split(':').next().unwrap_or(name).to_owned()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The fields of the sort, if each is a plain one of the row itself.
@@ -209,6 +252,13 @@ mod tests {
             (q().fields(["id", "views", "count(children)"]), false),
             (q().filter(Filter::field("count(children)").gt(1)), false),
             (Query::new().sort("author").fields(["id", "author", "author.name"]), false),
+            (q().fields(["id", "views", "n"]).alias("n", "count(children)"), false),
+            (q().deep("comments", Query::new().alias("n", "count(posts)")), false),
+            (q().deep("comments", Query::new().alias("few", "posts")), false),
+            (q().deep("comments", Query::new().filter(Filter::field("count(posts)").gt(1))), false),
+            (q().filter(Filter::field("department").eq("$CURRENT_USER.department")), false),
+            (q().filter(Filter::field("department").in_(["x", "$CURRENT_ROLES.id"])), false),
+            (q().filter(Filter::field("author").eq("$CURRENT_USER")), true),
         ] {
             assert_eq!(shape(&query).reads_keys(), reads_keys, "{}", query.to_json());
             assert!(!reads_keys || !shape(&query).relates(), "{}", query.to_json());

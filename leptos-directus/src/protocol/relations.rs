@@ -92,9 +92,9 @@ impl Relations {
 
     /// Where a query for rows of `collection` with these [`paths`](Query::paths) leads; to 24 collections at most.
     #[must_use]
-    pub fn lead_from(&self, collection: &str, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Leads {
+    pub fn lead_from<'r>(&'r self, collection: &'r str, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Leads {
         let leads = Leads { to: BTreeSet::new(), is_all: true };
-        let mut walk = Walk { relations: &self.0, seen: HashSet::new(), leads };
+        let mut walk = Walk { relations: &self.0, from: collection, seen: HashSet::new(), leads };
         for path in paths {
             let path = segments(path.as_ref());
             walk.go(collection, &path);
@@ -106,6 +106,7 @@ impl Relations {
 
 struct Walk<'r> {
     relations: &'r [Relation],
+    from: &'r str,
     /// Where a path was with how much of it still to go: `*.*.*` goes round in circles.
     seen: HashSet<(&'r str, usize)>,
     leads: Leads,
@@ -126,8 +127,11 @@ impl<'r> Walk<'r> {
         // A field of the row itself, and a list of keys, may end a path.
         let mut is_followed = rest.is_empty();
         for relation in self.relations {
+            let is_named = relation.collection == collection && (name == "*" || name == relation.field);
+            // The keys of its own rows: the database itself may set them to null.
+            self.leads.is_all &= !(is_named && rest.is_empty() && relation.related.iter().any(|to| to == self.from));
             // A field that holds a key is a row's own: only what lies behind it is somebody else's.
-            if relation.collection == collection && !rest.is_empty() && (name == "*" || name == relation.field) {
+            if is_named && !rest.is_empty() {
                 is_followed |= name != "*" && !relation.to_any;
                 for related in &relation.related {
                     if scope.is_none_or(|scope| scope == related) {
@@ -219,7 +223,8 @@ impl Paths<'_> {
         if let Some(first) = whole.first_mut() {
             let (name, scope) = first.split_once(':').map_or((first.as_str(), ""), |(name, scope)| (name, scope));
             if let Some(field) = self.alias.alias.get(name) {
-                *first = if scope.is_empty() { field.clone() } else { format!("{field}:{scope}") };
+                let field = function_and_argument(field).map_or(field.as_str(), |(_, argument)| argument);
+                *first = if scope.is_empty() { field.to_owned() } else { format!("{field}:{scope}") };
             }
         }
         self.found.insert(whole.join("."));
@@ -398,7 +403,7 @@ mod tests {
     fn whether_all_is_known_is_told() {
         let leads = |paths: &[&str]| recorded().lead_from("posts", paths);
         let is_all = |path: &str| leads(&[path]).is_all;
-        for path in ["title", "*", "author.name", "comments", "comments.text", "comments.post.author.name"] {
+        for path in ["title", "*", "author", "author.name", "comments", "comments.text", "comments.post.author.name"] {
             assert!(is_all(path), "{path}");
         }
         for path in
@@ -406,6 +411,9 @@ mod tests {
         {
             assert!(!is_all(path), "{path}");
         }
+        // Posts, by their keys.
+        assert!(!is_all("comments.post") && !is_all("comments.*"));
+        assert!(!recorded().lead_from("pages", ["title", "parent"]).is_all);
         assert!(!leads(&["author.name", "nobody.name"]).is_all);
         // An m2a may lead to collections of which this visitor is not told.
         assert!(!recorded().lead_from("pages_blocks", ["item:heroes.title"]).is_all);

@@ -37,7 +37,17 @@ impl Rest {
 
     /// The row with this key, if there is one for this visitor.
     pub(crate) async fn row(&self, intent: &Intent, key: &Key) -> Result<Option<Value>, Error> {
-        let query = fields(intent).filter(Filter::field(&intent.key_field).eq(key.clone())).limit(1);
+        self.fields_of_row(intent, key, &intent.fields).await
+    }
+
+    /// These fields of the row with this key.
+    pub(crate) async fn fields_of_row(
+        &self,
+        intent: &Intent,
+        key: &Key,
+        fields: &[String],
+    ) -> Result<Option<Value>, Error> {
+        let query = Query::new().fields(fields).filter(Filter::field(&intent.key_field).eq(key.clone())).limit(1);
         Ok(self.read_page(&intent.collection, &query).await?.items.into_iter().next())
     }
 

@@ -544,16 +544,23 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "waited-and-not-compared",
         file: OUTBOX,
-        text: "if entry.has_waited && !entry.uncertain && may_conflict(&entry.intent) {",
-        becomes: "if entry.has_waited && entry.uncertain && may_conflict(&entry.intent) {",
+        text: "if may_be_compared && compared_fields(&entry.intent).next().is_some() {",
+        becomes: "if may_be_compared && compared_fields(&entry.intent).count() > 1_000 {",
         why: "an update that waited overwrites what somebody else wrote",
     },
     Fault {
         name: "compared-with-what-this-page-wrote",
         file: OUTBOX,
-        text: "        self.forget_before(&mut intent);\n",
+        text: "        self.inherit_before(&mut intent);\n",
         becomes: "",
         why: "two updates of one row that waited are taken for somebody else's conflict",
+    },
+    Fault {
+        name: "second-update-overwrites-what-the-first-did-not",
+        file: OUTBOX,
+        text: "!patch.contains_key(field) || earlier.is_some()",
+        becomes: "!patch.contains_key(field)",
+        why: "of two updates that waited the second one overwrites what somebody else wrote",
     },
     Fault {
         name: "writes-do-not-keep-retry-after",

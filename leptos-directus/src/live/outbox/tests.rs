@@ -62,6 +62,7 @@ impl Outbox {
         let words = self.outputs().into_iter().map(|output| match output {
             OutboxOutput::Send(write) => format!("send {}", write.0),
             OutboxOutput::Check(write) => format!("check {}", write.0),
+            OutboxOutput::Compare(write) => format!("compare {}", write.0),
             OutboxOutput::Ask => "ask".to_owned(),
             OutboxOutput::Touch(_, key) => format!("touch {}", key.map(|key| key.to_string()).unwrap_or_default()),
             OutboxOutput::Tell(intent, progress) => {
@@ -607,9 +608,14 @@ fn as_map(value: Value) -> Map<String, Value> {
 }
 
 impl Outbox {
-    /// An update of row 7, of which the list showed `before`, while Directus can't be reached; and it can again.
+    /// The same while Directus can't be reached.
     fn update_while_away(&mut self, number: u64, before: Value, patch: Value) {
         self.link_lost(NOW);
+        self.update_of(number, before, patch);
+    }
+
+    /// An update of row 7, of which the list showed `before`.
+    fn update_of(&mut self, number: u64, before: Value, patch: Value) {
         let change = Change::Update(Arc::new(as_map(patch)));
         let layer = Layer { write: WriteId(number), row: Some(RowKey::from(7)), key: None, change };
         let intent = Intent {
@@ -645,12 +651,13 @@ fn what_somebody_else_changed_while_an_update_waited_is_not_overwritten() {
         (json!({ "title": "ours" }), &["1 sent", "send 1"]),
         (json!({ "title": "old", "views": 9 }), &["1 sent", "send 1"]),
         (json!({ "views": 9 }), &["1 sent", "send 1"]),
+        (json!({ "title": null }), &["1 conflict", "touch 7"]),
     ] {
         let mut outbox = outbox();
         outbox.update_while_away(1, before(), json!({ "title": "ours" }));
         assert_eq!(outbox.pending().map(|write| write.is_sent).collect::<Vec<_>>(), [false]);
         outbox.outputs();
-        assert_eq!(outbox.is_back(), ["check 1"]);
+        assert_eq!(outbox.is_back(), ["compare 1"]);
         assert_eq!(outbox.pending().map(|write| write.is_sent).collect::<Vec<_>>(), [false]);
         assert_eq!(outbox.looks_like(1, now.clone()), outcome, "{now}");
     }
@@ -659,11 +666,8 @@ fn what_somebody_else_changed_while_an_update_waited_is_not_overwritten() {
 #[test]
 fn an_update_that_did_not_wait_or_that_nobody_can_judge_is_sent_at_once() {
     let mut outbox = outbox();
-    outbox.update(1, 7);
+    outbox.update_of(1, json!({ "title": "old" }), json!({ "title": "new" }));
     assert_eq!(outbox.sends(), [1]);
-    outbox.answered(NOW, WriteId(1), Err(network()));
-    outbox.outputs();
-    assert_eq!(outbox.is_back(), ["1 sent", "send 1"], "it may have been done by the first try");
     for (before, patch) in [
         (json!({}), json!({ "title": "x" })),
         (json!({ "author": { "name": "Ada" } }), json!({ "author": 2 })),
@@ -682,12 +686,51 @@ fn what_this_page_wrote_itself_is_nobody_else_s_change() {
     outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "first" }));
     outbox.update_while_away(2, json!({ "title": "first", "views": 1 }), json!({ "title": "second", "views": 2 }));
     outbox.outputs();
-    assert_eq!(outbox.is_back(), ["check 1"]);
+    assert_eq!(outbox.is_back(), ["compare 1"]);
     assert_eq!(outbox.looks_like(1, json!({ "title": "old" })), ["1 sent", "send 1"]);
-    outbox.answered(NOW, WriteId(1), Ok(json!({ "id": 7 })));
-    assert_eq!(outbox.happens(), ["1 confirmed", "touch 7", "check 2"]);
     // As Directus keeps it: trimmed, say.
+    outbox.answered(NOW, WriteId(1), Ok(json!({ "id": 7, "title": "First" })));
+    assert_eq!(outbox.happens(), ["1 confirmed", "touch 7", "compare 2"]);
     assert_eq!(outbox.looks_like(2, json!({ "title": "First", "views": 1 })), ["2 sent", "send 2"]);
+}
+
+#[test]
+fn of_two_updates_that_waited_neither_overwrites_what_somebody_else_wrote() {
+    for (answer, outcome) in [
+        (Ok(json!({ "title": "theirs" })), &["1 conflict", "touch 7", "compare 2"][..]),
+        (Err(Error::answer(400, "FAILED_VALIDATION", "no")), &["1 refused", "touch 7", "compare 2"]),
+    ] {
+        let mut outbox = outbox();
+        outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "first" }));
+        outbox.update_while_away(2, json!({ "title": "first" }), json!({ "title": "second" }));
+        outbox.outputs();
+        outbox.is_back();
+        let happens = match answer {
+            Ok(row) => outbox.looks_like(1, row),
+            Err(error) => {
+                outbox.looks_like(1, json!({ "title": "old" }));
+                outbox.answered(NOW, WriteId(1), Err(error));
+                outbox.happens()
+            }
+        };
+        assert_eq!(happens, outcome);
+        assert_eq!(outbox.looks_like(2, json!({ "title": "theirs" })), ["2 conflict", "touch 7"]);
+    }
+}
+
+#[test]
+fn an_update_that_may_have_been_done_is_not_sent_over_what_somebody_else_may_have_written() {
+    for (now, outcome) in
+        [("old", &["1 sent", "send 1"][..]), ("ours", &["1 sent", "send 1"]), ("theirs", &["1 uncertain", "touch 7"])]
+    {
+        let mut outbox = outbox();
+        outbox.update_of(1, json!({ "title": "old" }), json!({ "title": "ours" }));
+        assert_eq!(outbox.sends(), [1]);
+        outbox.answered(NOW, WriteId(1), Err(network()));
+        outbox.outputs();
+        assert_eq!(outbox.is_back(), ["compare 1"]);
+        assert_eq!(outbox.looks_like(1, json!({ "title": now })), outcome, "{now}");
+    }
 }
 
 #[test]
@@ -702,7 +745,32 @@ fn a_row_that_can_not_be_looked_at_is_directus_s_to_judge() {
         outbox.checked(NOW, WriteId(1), answer);
         assert_eq!(outbox.happens(), outcome);
         outbox.found_who(Some("ada"));
-        assert_eq!(outbox.happens(), if outcome.is_empty() { vec!["check 1"] } else { vec![] }, "it is tried again");
+        assert_eq!(outbox.happens(), if outcome.is_empty() { vec!["compare 1"] } else { vec![] }, "it is tried again");
+    }
+}
+
+#[test]
+fn a_row_that_nobody_gives_is_directus_s_to_judge_after_a_while() {
+    let mut outbox = outbox();
+    outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "new" }));
+    outbox.outputs();
+    outbox.is_back();
+    for look in 1..=LOOKS_AT_MOST {
+        outbox.checked(NOW, WriteId(1), Err(Error::answer(504, "", "too slow")));
+        outbox.found_who(Some("ada"));
+        let expected = if look < LOOKS_AT_MOST { vec!["compare 1"] } else { vec!["1 sent", "send 1"] };
+        assert_eq!(outbox.happens(), expected, "{look}");
+    }
+}
+
+#[test]
+fn numbers_and_texts_of_them_are_the_same() {
+    for now in [json!(3), json!("3")] {
+        let mut outbox = outbox();
+        outbox.update_while_away(1, json!({ "author": 2 }), json!({ "author": "3" }));
+        outbox.outputs();
+        outbox.is_back();
+        assert_eq!(outbox.looks_like(1, json!({ "author": now })), ["1 sent", "send 1"]);
     }
 }
 
@@ -722,6 +790,6 @@ fn what_the_row_was_outlives_the_page() {
     outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "ours" }));
     let mut next = reloaded(&outbox, Some("ada"));
     let happens = next.happens();
-    assert_eq!(happens.last().map(String::as_str), Some("check 101"), "{happens:?}");
+    assert_eq!(happens.last().map(String::as_str), Some("compare 101"), "{happens:?}");
     assert_eq!(next.looks_like(101, json!({ "title": "theirs" })), ["101 conflict", "touch 7"]);
 }

@@ -348,7 +348,7 @@ impl World {
         while let Some(output) = self.desk.outbox.next_output() {
             match output {
                 OutboxOutput::Send(write) => self.own_send(write)?,
-                OutboxOutput::Check(write) => {
+                OutboxOutput::Check(write) | OutboxOutput::Compare(write) => {
                     let is_accepted = self.desk.outbox.is_accepted(write);
                     let request = Request { write, who: self.who, fate: self.desk.writing, is_accepted };
                     self.note(|| format!("{write:?} is looked for"));
@@ -406,7 +406,7 @@ impl World {
             }
         }
         let is_in_conflict = desk.outbox.intent(write).is_some_and(|intent| own.is_in_conflict(intent));
-        if is_in_conflict && own.applied == 0 && !own.lost {
+        if is_in_conflict {
             return Err(format!("{write:?} is sent over what somebody else wrote"));
         }
         if own.lost && own.key.is_none() && matches!(own.change, Change::Create(_)) {

@@ -590,3 +590,26 @@ fn where_relations_are_named_keys_are_read_once_it_is_known_that_none_leads_back
     outputs(&mut live);
     answer_window(&mut live);
 }
+
+#[test]
+fn a_field_of_related_rows_that_is_lost_makes_the_window_be_read() {
+    let query = by("views").fields(["id", "views", "author.name", "author.email"]);
+    let with_author = |id: i64, author: Value| json!({ "id": id, "views": id * 10, "author": author });
+    let rows = || (1..=ROWS).map(|id| with_author(id, json!({ "name": "Ada", "email": "a" }))).collect();
+    let mut live = live(&query, rows());
+    live.set_stands_alone(true);
+    tell(&mut live, &[7], vec![with_author(7, Value::Null)]);
+    assert_eq!(changes(&mut live).changed.len(), 1, "no author is no lost field");
+    tell(&mut live, &[7], vec![with_author(7, json!({ "name": "Ada" }))]);
+    window_read(&mut live);
+}
+
+#[test]
+fn related_rows_that_may_name_others_by_their_keys_make_the_window_be_read() {
+    let query = by("views").fields(["id", "views", "author.*"]);
+    let rows = (1..=ROWS).map(|id| json!({ "id": id, "views": id * 10, "author": { "edited": [1, 2] } })).collect();
+    let mut live = live(&query, rows);
+    live.set_stands_alone(true);
+    live.hint(NOW, &[key(7)]);
+    window_read(&mut live);
+}
