@@ -43,6 +43,18 @@ for (const mode of ["public", "handshake", "strict"] satisfies Mode[]) {
         expect(await (await request.get("/directus-ws")).json()).toMatchObject({ admitted: false, code: "AUTH_REQUIRED", mode });
       });
 
+      test("an anonymous visitor's page is right within half a minute, and says so", async ({ page, directus, complaints }) => {
+        complaints.allow(BROKEN_LINK);
+        await page.clock.install();
+        await page.goto("/");
+        await expect(badge(page)).toContainText("Needs login");
+        const post = await directus.createPost();
+        await page.clock.fastForward(31_000);
+        await expect(story(page, post.title)).toBeVisible();
+        await expect(page.getByText("the list is asked for again every half minute")).toBeVisible();
+        await expect(badge(page)).toContainText("Needs login");
+      });
+
       test("the login heals it at once", async ({ page, directus, complaints }) => {
         complaints.allow(BROKEN_LINK);
         await page.goto("/");

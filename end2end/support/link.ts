@@ -21,8 +21,16 @@ export class Link {
   halfOpen = () => this.#set("half-open");
   /** So many bytes a second, each way, on each connection. */
   slow = (rate: number) => this.#set(`slow&rate=${rate}`);
+  /** Everything comes later, by the first and up to the second more, in milliseconds. */
+  delay = (least: number, more: number) => this.#set(`delay&least=${least}&more=${more}`);
+  /** Segments of so many bytes. */
+  split = (bytes: number) => this.#set(`split&bytes=${bytes}`);
+  /** What comes within so many milliseconds goes in one segment. */
+  merge = (within: number) => this.#set(`merge&within=${within}`);
   /** Nobody listens, and what is connected is lost. */
   refuse = () => this.#set("refuse");
+  /** A proxy answers everything with 502, and what is connected is lost. */
+  badGateway = () => this.#set("bad-gateway");
   /** What is connected ends now; what comes after passes. */
   cut = () => post(`/relay/cut?relay=${this.#port}`);
   close = () => post(`/relay/close?relay=${this.#port}`);

@@ -6,7 +6,7 @@ mod shared;
 pub(crate) use shared::{Fault, Relay, Tap, Way};
 
 use crate::failure::{Context, Failure, Result};
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 /// What another process may ask of relays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +39,19 @@ impl Order {
 }
 
 fn fault<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Fault> {
+    let millis = |name| number(name, value(name)).map(Duration::from_millis);
     Ok(match value("fault").unwrap_or_default() {
         "pass" => Fault::Pass,
         "cut-after" => Fault::CutAfter(number("bytes", value("bytes"))?),
         "half-open" => Fault::HalfOpen,
         "slow" => Fault::Slow(number("rate", value("rate"))?),
+        "delay" => Fault::Delay(millis("least")?, millis("more")?),
         "refuse" => Fault::Refuse,
+        "bad-gateway" => Fault::BadGateway,
+        "split" => Fault::Split(number("bytes", value("bytes"))?),
+        "merge" => Fault::Merge(millis("within")?),
         other => {
-            let expected = "expected pass, cut-after, half-open, slow or refuse";
+            let expected = "expected pass, cut-after, half-open, slow, delay, refuse, bad-gateway, split or merge";
             return Err(Failure::new(format!("`{other}` is no fault: {expected}")));
         }
     })
@@ -102,7 +107,7 @@ mod tests {
         net::{TcpListener, TcpStream},
         sync::{Arc, Mutex},
         thread,
-        time::{Duration, Instant},
+        time::Instant,
     };
 
     /// A server that says back what it hears.
@@ -288,19 +293,32 @@ mod tests {
 
     #[test]
     fn orders_are_read_with_what_belongs_to_them() {
+        let millis = Duration::from_millis;
         for (text, expected) in [
             ("open?to=3000", Order::Open(3000)),
             ("set?relay=4000&fault=pass", Order::Set(4000, Fault::Pass)),
             ("set?relay=4000&fault=cut-after&bytes=40", Order::Set(4000, Fault::CutAfter(40))),
             ("set?relay=4000&fault=half-open", Order::Set(4000, Fault::HalfOpen)),
             ("set?relay=4000&fault=slow&rate=1000", Order::Set(4000, Fault::Slow(1_000))),
+            ("set?relay=4000&fault=delay&least=20&more=30", Order::Set(4000, Fault::Delay(millis(20), millis(30)))),
             ("set?relay=4000&fault=refuse", Order::Set(4000, Fault::Refuse)),
+            ("set?relay=4000&fault=bad-gateway", Order::Set(4000, Fault::BadGateway)),
+            ("set?relay=4000&fault=split&bytes=7", Order::Set(4000, Fault::Split(7))),
+            ("set?relay=4000&fault=merge&within=20", Order::Set(4000, Fault::Merge(millis(20)))),
             ("cut?relay=4000", Order::Cut(4000)),
             ("close?relay=4000", Order::Close(4000)),
         ] {
             assert_eq!(order(text), Some(Ok(expected)), "{text}");
         }
-        for text in ["open", "open?to=70000", "set?relay=4000", "set?relay=4000&fault=slow", "cut?relay=x", "close"] {
+        for text in [
+            "open",
+            "open?to=70000",
+            "set?relay=4000",
+            "set?relay=4000&fault=slow",
+            "set?relay=4000&fault=delay&least=20",
+            "cut?relay=x",
+            "close",
+        ] {
             assert!(matches!(order(text), Some(Err(_))), "{text}");
         }
         assert_eq!(order("mend?relay=4000"), None);

@@ -154,7 +154,8 @@ pub(crate) struct World {
     pub(crate) slow: Millis,
     pub(crate) opening: Opening,
     pub(crate) reading: Reading,
-    /// How often Directus acknowledged a subscription, or refused one.
+    /// How often Directus acknowledged a subscription, or refused one, or a whole socket was given up because it did neither: the
+    /// second in a row is as good as a refusal.
     acknowledged: u64,
     twice: u32,
     /// Directus took fewer frames than usual, or the link was slow, once.
@@ -754,6 +755,8 @@ impl World {
             Output::Status(status) => {
                 self.note(|| format!("status: {status:?}"));
                 self.own_status(&status);
+                let is_unanswered = |status: &ConnectionStatus| matches!(status, ConnectionStatus::Reconnecting { reason, .. } if reason.contains("acknowledge"));
+                self.acknowledged += u64::from(is_unanswered(&status) && !is_unanswered(&self.status));
                 self.status = status;
             }
             Output::IdentityInDoubt => {
