@@ -8,7 +8,7 @@ mod scenario;
 use std::{cell::RefCell, hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use scenario::{Change, SIZES, Scenario, Way, key};
+use scenario::{BURST, Change, SIZES, Scenario, Way};
 
 fn one_change(criterion: &mut Criterion) {
     for change in Change::ALL {
@@ -37,31 +37,16 @@ fn one_change(criterion: &mut Criterion) {
     }
 }
 
-/// Hints at 10,000 rows, one by one; the answers come after each hundredth.
+/// Hints at 10,000 rows, one by one; the answers come after each thousandth, or after the last.
 fn burst(criterion: &mut Criterion) {
-    const HINTS: usize = 10_000;
-    let mut group = criterion.benchmark_group("a burst of 10000 hints");
+    let mut group = criterion.benchmark_group(format!("a burst of {BURST} hints"));
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(5));
-    group.throughput(Throughput::Elements(HINTS as u64));
+    group.throughput(Throughput::Elements(BURST as u64));
     for way in Way::ALL {
         let mut scenario = Scenario::new(10_003, way);
-        let keys: Vec<_> = scenario.rows.iter().map(key).collect();
-        let mut run = |answer_after: usize| {
-            let mut reads = 0;
-            for (number, key) in keys.iter().take(HINTS).enumerate() {
-                scenario.live.hint(0, std::slice::from_ref(key));
-                if number % answer_after == answer_after - 1 {
-                    let wanted = scenario.reads();
-                    reads += wanted.len();
-                    for (read, scope) in wanted {
-                        let page = scenario.answer(&scope);
-                        scenario.live.reply(0, read, Ok(page));
-                    }
-                }
-            }
-            reads + scenario.settle()
-        };
-        for answer_after in [1_000, HINTS] {
+        let keys = scenario.burst_keys();
+        let mut run = |answer_after: usize| scenario.burst(&keys, answer_after, |work| work());
+        for answer_after in [1_000, BURST] {
             println!("{}, an answer after every {answer_after}: {} reads", way.name(), run(answer_after));
         }
         group.bench_function(BenchmarkId::new(way.name(), "answers after every 1000"), |bencher| {

@@ -1,6 +1,8 @@
 //! The hooks, natively under an `Owner`, on a real Directus.
 #![cfg(feature = "native")]
 
+#[path = "real/meddler.rs"]
+mod meddler;
 mod real;
 #[path = "real/relay.rs"]
 mod relay;
@@ -14,11 +16,18 @@ use leptos_directus::{
     protocol::EventKind, use_directus, use_directus_auth, use_realtime_aggregate, use_realtime_collection,
     use_realtime_collection_with_options, use_realtime_infinite, use_realtime_item, use_realtime_singleton,
 };
+use meddler::Meddler;
 use real::{Admin, counting_key, eventually, field};
-use relay::{Fault, Relay};
+use relay::{Fault, Relay, Tap, Way};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 use tokio::sync::{Mutex, MutexGuard};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -84,6 +93,14 @@ fn shows(what: &str, signal: Signal<Vec<Post>>, titles: &[&str]) -> impl Future<
     eventually(what, move || {
         let shown: Vec<String> = signal.get_untracked().into_iter().map(|post| post.title).collect();
         std::future::ready(if shown == titles { Ok(()) } else { Err(shown) })
+    })
+}
+
+#[track_caller]
+fn is_live(posts: UseRealtimeCollectionReturn<Post>) -> impl Future<Output = ()> {
+    eventually("the list to be live", move || {
+        let status = posts.status().get_untracked();
+        std::future::ready(if status == LiveStatus::Live { Ok(()) } else { Err(status) })
     })
 }
 
@@ -165,22 +182,95 @@ async fn unmounting_leaves_nothing_behind() {
     page.nothing_is_left().await;
 }
 
+/// What went to Directus over a relay.
+#[derive(Default)]
+struct Sent {
+    reads: AtomicUsize,
+    frames: AtomicUsize,
+}
+
+impl Sent {
+    fn tap(self: &Arc<Self>) -> Box<Tap> {
+        let sent = Arc::clone(self);
+        Box::new(move |_, way, bytes| {
+            if way == Way::Down {
+                return;
+            }
+            // Frames begin with a byte that is no letter. Pings and pongs, which go at any time, are shorter than all others.
+            let is_frame = bytes.len() > 30 && bytes[0] >= 0x80;
+            if bytes.starts_with(b"GET /items/") || bytes.starts_with(b"SEARCH /items/") {
+                sent.reads.fetch_add(1, Ordering::SeqCst);
+            } else if is_frame {
+                sent.frames.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    }
+
+    fn count(&self) -> (usize, usize) {
+        (self.reads.load(Ordering::SeqCst), self.frames.load(Ordering::SeqCst))
+    }
+}
+
 #[tokio::test]
 async fn going_back_within_the_linger_costs_nothing() {
     let page = Page::open().await;
-    let options = NativeOptions::new(&page.admin.url).token(&page.admin.token).linger(Duration::from_secs(60));
+    let sent = Arc::new(Sent::default());
+    let relay = Relay::tapped(&page.admin.url, Some(sent.tap())).unwrap();
+    let options = NativeOptions::new(relay.url()).token(&page.admin.token).linger(Duration::from_secs(60));
     let directus = Directus::native(options);
     directus.provide();
-    page.create("one", "x").await;
+    let one = page.create("one", "x").await;
     let first = page.owner.child();
     let posts = first.with(|| use_realtime_collection::<Post>(&page.posts, Query::new()));
     shows("the first rows", posts.items(), &["one"]).await;
+    is_live(posts).await;
+    let (reads, frames) = sent.count();
+    assert!(reads > 0 && frames > 0, "the relay does not see what is sent");
     first.cleanup();
     let second = page.owner.child();
     let posts = second.with(|| use_realtime_collection::<Post>(&page.posts, Query::new()));
     shows("the rows of the list that lingered", posts.items(), &["one"]).await;
     let counts = directus.counts().await;
     assert_eq!((counts.queries, counts.subscriptions), (1, 3), "{counts:?}");
+    // Whatever else was to be sent has been by the time that a change is here.
+    page.update(one, json!({ "title": "ONE" })).await;
+    shows("the change", posts.items(), &["ONE"]).await;
+    assert_eq!(sent.count(), (reads + 1, frames), "the change's own read, and no frame");
+}
+
+#[tokio::test]
+async fn refetch_reads_what_nobody_announced() {
+    let page = Page::open().await;
+    let one = page.create("one", "x").await;
+    let swallowed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&swallowed);
+    let meddler = Meddler::to(&page.admin.url, move |message| {
+        let is_update = message.to_text().is_ok_and(|text| text.contains("\"update\""));
+        count.fetch_add(usize::from(is_update), Ordering::SeqCst);
+        if is_update { Vec::new() } else { vec![message] }
+    })
+    .await;
+    Directus::native(NativeOptions::new(&page.admin.url).ws_url(&meddler.url).token(&page.admin.token)).provide();
+    let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
+    shows("the first rows", posts.items(), &["one"]).await;
+    is_live(posts).await;
+    let first = posts.last_synced().get_untracked().expect("a read has come back");
+    page.update(one, json!({ "title": "ONE" })).await;
+    eventually("the announcement to be swallowed", async || match swallowed.load(Ordering::SeqCst) {
+        0 => Err(()),
+        _ => Ok(()),
+    })
+    .await;
+    shows("the row of before", posts.items(), &["one"]).await;
+    assert_eq!(posts.last_synced().get_untracked(), Some(first));
+    posts.refetch();
+    shows("the row that was read", posts.items(), &["ONE"]).await;
+    eventually("the time of that read", async || match posts.last_synced().get_untracked() {
+        Some(next) if next > first => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(posts.status().get_untracked(), LiveStatus::Live);
 }
 
 #[test]

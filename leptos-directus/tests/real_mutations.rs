@@ -228,6 +228,28 @@ async fn a_refused_write_is_rolled_back_with_directus_s_error() {
 }
 
 #[tokio::test]
+async fn values_that_directus_validates_and_refuses_are_rolled_back() {
+    let page = Page::open().await;
+    let rule = json!({ "_and": [{ "title": { "_regex": "^[a-z]" } }] });
+    let field = json!({ "meta": { "validation": rule } });
+    page.admin.ok("PATCH", &format!("/fields/{}/title", page.posts), Some(field)).await;
+    let id = page.create("a").await;
+    let posts = page.list(&["a"]).await;
+    let update = posts.update(id, &json!({ "title": "1" }));
+    let create = posts.create(&json!({ "title": "2" }));
+    shows("both at once", posts, &["1", "2"]).await;
+    for error in [update.await.unwrap_err(), create.await.unwrap_err()] {
+        assert_eq!((error.code(), error.is_validation()), (Some("FAILED_VALIDATION"), true), "{error}");
+    }
+    shows("the rows as they were", posts, &["a"]).await;
+    assert!(posts.error().get_untracked().is_some_and(|error| error.is_validation()));
+    assert_eq!(page.saved().await, ["a"]);
+    posts.update(id, &json!({ "title": "b" })).await.unwrap();
+    shows("a value that fits", posts, &["b"]).await;
+    assert_eq!(posts.error().get_untracked(), None);
+}
+
+#[tokio::test]
 async fn who_may_not_write_gets_the_row_back() {
     let page = Page::with(counting_key(), false).await;
     let id = page.create("a").await;

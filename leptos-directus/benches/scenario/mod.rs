@@ -6,12 +6,15 @@
 use leptos_directus::{
     Page,
     live::{Feed, LiveConfig, LiveQuery, Output, ReadId, ReadScope, WindowShape},
-    protocol::{Key, Query},
+    protocol::{Filter, Key, Query},
 };
 use serde_json::{Value, json};
 
 /// Not round: such a list might have been cut by the server, and is read whole where rows enter or leave.
 pub(crate) const SIZES: [usize; 3] = [103, 10_003, 100_003];
+
+/// As many hints as come in a burst.
+pub(crate) const BURST: usize = 10_000;
 
 /// The key of the row that enters: as large as JavaScript has them.
 const NEW: usize = (1 << 53) - 1;
@@ -58,7 +61,7 @@ impl Change {
     }
 }
 
-/// A list sorted by views, and what the table holds.
+/// A list of what is published, sorted by views, and what the table holds.
 pub(crate) struct Scenario {
     pub(crate) live: LiveQuery,
     pub(crate) rows: Vec<Value>,
@@ -75,7 +78,8 @@ fn row(id: usize, views: usize, version: u64) -> Value {
 
 impl Scenario {
     pub(crate) fn new(size: usize, way: Way) -> Self {
-        let query = Query::new().sort("views").for_reading("id");
+        let published = Filter::field("status").eq("published");
+        let query = Query::new().filter(published).sort("views").for_reading("id");
         let window = match way {
             Way::Window => WindowShape::default(),
             Way::Keys => WindowShape::of(&query, "id"),
@@ -99,7 +103,10 @@ impl Scenario {
         match change {
             Change::InPlace => self.rows[at]["version"] = json!(version),
             Change::Enter => self.rows.insert(at, row(NEW, 10 * at + 5, version)),
-            Change::Leave => return key(&self.rows.remove(at)),
+            Change::Leave => {
+                self.rows[at]["status"] = json!("draft");
+                self.rows[at]["version"] = json!(version);
+            }
             Change::Move => {
                 // Over ten rows, and back the next time.
                 let id = self.rows.len() / 2;
@@ -128,27 +135,69 @@ impl Scenario {
 
     /// What REST would answer.
     pub(crate) fn answer(&self, scope: &ReadScope) -> Page<Value> {
+        let published = self.rows.iter().filter(|row| row["status"] == "published");
         let items = match scope {
-            ReadScope::Window => self.rows.clone(),
-            ReadScope::Keys(keys) => self.rows.iter().filter(|row| keys.contains(&key(row))).cloned().collect(),
+            ReadScope::Window => published.cloned().collect(),
+            ReadScope::Keys(keys) => published.filter(|row| keys.contains(&key(row))).cloned().collect(),
         };
         Page { items, meta: None }
     }
 
+    /// Answers the reads that are to be made now; how many there were. `engine` runs what is not Directus's part.
+    fn answer_reads(&mut self, engine: &mut impl FnMut(&mut dyn FnMut())) -> usize {
+        let mut wanted = Vec::new();
+        engine(&mut || wanted = self.reads());
+        let made = wanted.len();
+        for (read, scope) in wanted {
+            let mut page = Some(self.answer(&scope));
+            engine(&mut || {
+                if let Some(page) = page.take() {
+                    self.live.reply(self.now, read, Ok(page));
+                }
+            });
+        }
+        made
+    }
+
     /// Answers reads until there are none; how many there were.
-    pub(crate) fn settle(&mut self) -> usize {
+    fn answer_all(&mut self, engine: &mut impl FnMut(&mut dyn FnMut())) -> usize {
         let mut made = 0;
         loop {
-            let reads = self.reads();
-            if reads.is_empty() {
-                return made;
-            }
-            for (read, scope) in reads {
-                made += 1;
-                let page = self.answer(&scope);
-                self.live.reply(self.now, read, Ok(page));
+            match self.answer_reads(engine) {
+                0 => return made,
+                more => made += more,
             }
         }
+    }
+
+    /// Answers reads until there are none.
+    pub(crate) fn settle(&mut self) {
+        self.answer_all(&mut |work: &mut dyn FnMut()| work());
+    }
+
+    /// The keys of the first rows, as many as come in a burst.
+    pub(crate) fn burst_keys(&self) -> Vec<Key> {
+        self.rows.iter().take(BURST).map(key).collect()
+    }
+
+    /// Hints at these, one by one, with answers after so many each; how many reads it took. `engine` runs what is not
+    /// Directus's part.
+    pub(crate) fn burst(
+        &mut self,
+        keys: &[Key],
+        answer_after: usize,
+        mut engine: impl FnMut(&mut dyn FnMut()),
+    ) -> usize {
+        let mut reads = 0;
+        for some in keys.chunks(answer_after) {
+            engine(&mut || {
+                for key in some {
+                    self.live.hint(self.now, std::slice::from_ref(key));
+                }
+            });
+            reads += self.answer_reads(&mut engine);
+        }
+        reads + self.answer_all(&mut engine)
     }
 
     /// Writes, hints, and gets the answer ready.
@@ -176,8 +225,9 @@ impl Scenario {
                 self.settle();
             }
             Change::Leave => {
-                let key = self.write(Change::Enter);
-                self.live.hint(self.now, &[key]);
+                let at = self.middle();
+                self.rows[at]["status"] = json!("published");
+                self.live.hint(self.now, &[key(&self.rows[at])]);
                 self.settle();
             }
             Change::InPlace | Change::Move => {}

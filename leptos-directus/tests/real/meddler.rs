@@ -1,5 +1,8 @@
 //! Stands in the way of Directus's frames and does to them what somebody says; everything else goes past it.
 
+// Each test file that shares this module uses its own part of it.
+#![allow(dead_code, reason = "see above")]
+
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},

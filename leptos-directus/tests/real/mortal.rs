@@ -1,4 +1,4 @@
-//! A Directus that a test may stop and start, and whose database it may write while Directus is away.
+//! A Directus that a test may stop and start, and whose database it may write past it.
 
 // Each test file that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]
@@ -35,6 +35,11 @@ impl Mortal {
     /// Runs SQL on the database of a Directus that was stopped: it announces nothing, and takes no time.
     pub(crate) async fn sql(&self, sql: &str) {
         self.post("sql", sql.to_owned()).await;
+    }
+
+    /// The same while Directus runs.
+    pub(crate) async fn sql_meanwhile(&self, sql: &str) {
+        self.post("sql?running=yes", sql.to_owned()).await;
     }
 
     async fn post(&self, what: &str, body: String) {

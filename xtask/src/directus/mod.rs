@@ -81,9 +81,11 @@ pub(crate) struct RateLimit {
     pub(crate) seconds: u32,
 }
 
-/// The SQLite of Node: the database is its argument, the SQL its input.
+/// The SQLite of Node: the database is its argument, the SQL its input. While Directus writes, it waits.
 const SQL: &str = "const { DatabaseSync } = require('node:sqlite');\
-    new DatabaseSync(process.argv[1]).exec(require('node:fs').readFileSync(0, 'utf8'))";
+    const database = new DatabaseSync(process.argv[1]);\
+    database.exec('PRAGMA busy_timeout = 10000');\
+    database.exec(require('node:fs').readFileSync(0, 'utf8'))";
 
 /// How one Directus is to run.
 #[derive(Debug, Clone)]
@@ -307,8 +309,18 @@ impl Directus {
     /// If it runs, or SQLite refuses.
     pub(crate) fn sql(&self, sql: &str) -> Result<()> {
         if self.process.is_some() {
-            return Err(Failure::new("SQL is for the database of a Directus that does not run").mend("stop it before"));
+            let failure = Failure::new("SQL is for the database of a Directus that does not run");
+            return Err(failure.mend("stop it before, or say that it may run: running=yes"));
         }
+        self.sql_meanwhile(sql)
+    }
+
+    /// The same whether or not it runs: it announces nothing of what was written past it.
+    ///
+    /// # Errors
+    ///
+    /// If SQLite refuses.
+    pub(crate) fn sql_meanwhile(&self, sql: &str) -> Result<()> {
         let failed = || "Node cannot run SQL".to_owned();
         let mut node = Command::new(self.installation.node());
         node.args(["-e", SQL]).arg(self.settings.folder.join("data.db"));

@@ -1,5 +1,5 @@
-//! Stops and starts Directus for tests that run in other processes, writes its database while it is away, and puts relays before
-//! servers: HTTP on loopback, each answer sent when it is done.
+//! Stops and starts Directus for tests that run in other processes, writes its database past it, and puts relays before servers:
+//! HTTP on loopback, each answer sent when it is done.
 
 use crate::{
     directus::{Directus, Mode, RateLimit},
@@ -31,6 +31,7 @@ enum Request {
     Start(Option<RateLimit>),
     Restart(Mode),
     Sql(String),
+    SqlMeanwhile(String),
     Relay(Order),
 }
 
@@ -105,6 +106,7 @@ fn run(request: Request, directus: &mut Directus, relays: &mut Relays) -> Result
             directus.start(&mut ticker)?;
         }
         Request::Sql(sql) => directus.sql(&sql)?,
+        Request::SqlMeanwhile(sql) => directus.sql_meanwhile(&sql)?,
         Request::Relay(order) => return relays.obey(order),
     }
     Ok("done".to_owned())
@@ -133,10 +135,14 @@ fn read(first: &str, body: Vec<u8>) -> std::result::Result<Request, (u16, Failur
             let mode = value("mode").unwrap_or("public").parse().map_err(|failure| (400, failure))?;
             Ok(Request::Restart(mode))
         }
-        "/directus/sql" => match String::from_utf8(body) {
-            Ok(sql) => Ok(Request::Sql(sql)),
-            Err(_) => Err((400, Failure::new("the body is not UTF-8"))),
-        },
+        "/directus/sql" => {
+            let sql = String::from_utf8(body).map_err(|_| (400, Failure::new("the body is not UTF-8")))?;
+            match query {
+                "" => Ok(Request::Sql(sql)),
+                "running=yes" => Ok(Request::SqlMeanwhile(sql)),
+                _ => Err((400, Failure::new(format!("`{query}` does not go with SQL: expected running=yes")))),
+            }
+        }
         path => match path.strip_prefix("/relay/").and_then(|name| Order::read(name, value)) {
             Some(order) => order.map(Request::Relay).map_err(|failure| (400, failure)),
             None => Err(unknown()),
@@ -158,6 +164,8 @@ mod tests {
         assert_eq!(asked("POST /directus/start?points=2&seconds=3 HTTP/1.1"), Ok(Request::Start(Some(limit))));
         assert_eq!(asked("POST /directus/restart?mode=strict HTTP/1.1"), Ok(Request::Restart(Mode::Strict)));
         assert_eq!(asked("POST /directus/sql HTTP/1.1"), Ok(Request::Sql("SELECT 1".to_owned())));
+        let meanwhile = Request::SqlMeanwhile("SELECT 1".to_owned());
+        assert_eq!(asked("POST /directus/sql?running=yes HTTP/1.1"), Ok(meanwhile));
         assert_eq!(asked("POST /relay/open?to=3000 HTTP/1.1"), Ok(Request::Relay(Order::Open(3000))));
     }
 
@@ -172,5 +180,7 @@ mod tests {
         assert_eq!(status("POST /directus/sql HTTP/1.1"), Err(400));
         assert_eq!(status("POST /relay/open HTTP/1.1"), Err(400));
         assert_eq!(status("POST /relay/mend?relay=4000 HTTP/1.1"), Err(404));
+        let refused = read("POST /directus/sql?running=no HTTP/1.1", b"SELECT 1".to_vec());
+        assert_eq!(refused.map_err(|(status, _)| status), Err(400));
     }
 }
