@@ -25,6 +25,8 @@ for (const subject of pages) {
     const scripts = await holdScripts(page);
     await page.goto(await addressOf(subject, directus), { waitUntil: "commit" });
     await expect(page.getByRole("heading", { level: 1, name: subject.heading })).toBeVisible();
+    // Without the stylesheet it is somewhere else, and nobody sees it.
+    await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
     const frame = page.getByRole("paragraph").filter({ has: badge(page) });
     const before = await frame.boundingBox();
     await expect(badge(page)).toContainText("Standing by");

@@ -655,11 +655,14 @@ impl World {
 
     pub(super) fn own_found(&mut self, who: Result<leptos_directus::live::Who, Error>) -> Verdict {
         self.note(|| format!("it is {who:?}"));
-        if let Ok(who) = &who {
+        let before = self.desk.outbox.last_known().cloned();
+        self.desk.outbox.found(self.now, who.clone());
+        // Not if it was asked too early to say anything.
+        if let Ok(who) = &who
+            && self.desk.outbox.who() == Some(who)
+        {
             self.desk.unnoticed &= person(who) != self.who;
         }
-        let before = self.desk.outbox.last_known().cloned();
-        self.desk.outbox.found(self.now, who);
         if let Some(who) = self.desk.outbox.who() {
             (self.desk.person, self.desk.certain) = (person(who), true);
         }
