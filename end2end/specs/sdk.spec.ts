@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 import type { Page } from "@playwright/test";
 
@@ -26,7 +27,7 @@ declare global {
 
 /** Directus's official SDK, unchanged, in a page of the demo: so the session cookie goes along by itself. */
 async function openWithSdk(page: Page) {
-  const dist = path.resolve(import.meta.dirname, "../node_modules/@directus/sdk/dist");
+  const dist = fileURLToPath(new URL("../node_modules/@directus/sdk/dist", import.meta.url));
   await page.route("**/official-sdk/**", async (route) => {
     const file = path.join(dist, new URL(route.request().url()).pathname.split("/official-sdk/")[1] ?? "");
     await route.fulfill({ contentType: "text/javascript", body: await readFile(file, "utf8") });

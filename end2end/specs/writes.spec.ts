@@ -86,17 +86,22 @@ test("a refused comment leaves the list, says why, and is not lost to whoever wr
   expect(await saved(directus, text)).toBe(0);
 });
 
+/** An editor moves a draft to review without a connection, which is there again once somebody else did something. */
+async function moveOffline(page: Page, title: string, meanwhile: () => Promise<unknown>) {
+  await page.goto("/board");
+  await settled(page);
+  await page.context().setOffline(true);
+  await expect(badge(page)).toContainText("Reconnecting");
+  await page.getByRole("button", { name: `Move “${title}” to Review` }).click();
+  await meanwhile();
+  await page.context().setOffline(false);
+}
+
 test("a card that somebody deletes meanwhile is told, and gone", async ({ page, context, logIn, directus, complaints }) => {
   complaints.allow(BROKEN_LINK);
   const post = await directus.createPost({ status: "draft" });
   await logIn(context, "ada");
-  await page.goto("/board");
-  await settled(page);
-  await context.setOffline(true);
-  await expect(badge(page)).toContainText("Reconnecting");
-  await page.getByRole("button", { name: `Move “${post.title}” to Review` }).click();
-  await directus.delete("posts", post.id);
-  await context.setOffline(false);
+  await moveOffline(page, post.title, () => directus.delete("posts", post.id));
   await expect(page.getByText("somebody deleted it meanwhile").first()).toBeVisible();
   await expect(page.getByRole("link", { name: post.title, exact: true })).toHaveCount(0);
 });
@@ -105,13 +110,7 @@ test("a card that somebody else moves meanwhile stays where they moved it, and i
   complaints.allow(BROKEN_LINK);
   const post = await directus.createPost({ status: "draft" });
   await logIn(context, "ada");
-  await page.goto("/board");
-  await settled(page);
-  await context.setOffline(true);
-  await expect(badge(page)).toContainText("Reconnecting");
-  await page.getByRole("button", { name: `Move “${post.title}” to Review` }).click();
-  await directus.update("posts", post.id, { status: "published" });
-  await context.setOffline(false);
+  await moveOffline(page, post.title, () => directus.update("posts", post.id, { status: "published" }));
   await expect(page.getByText("somebody else changed `status`").first()).toBeVisible();
   const published = page.getByRole("region", { name: "Published" });
   await expect(published.getByRole("link", { name: post.title, exact: true })).toBeVisible();

@@ -851,7 +851,7 @@ impl Driver {
                 };
                 if let Some(question) = reader.question.clone() {
                     self.sight.learn(&question, request.seen);
-                    request.spec.found = self.look(&question).unwrap_or_default();
+                    request.spec.found = self.look(&question);
                 }
                 // What waits shows in lists that come into being meanwhile, too.
                 for (intent, is_sent) in self.outbox.intents() {

@@ -114,8 +114,8 @@ pub struct QuerySpec {
     /// Other collections whose changes may change its rows (hazard H12).
     pub watch: Vec<String>,
     /// The same, but nobody asked for them by name: the query's relations lead to them. Where Directus does not announce them
-    /// to this visitor, the query is live without.
-    pub found: Leads,
+    /// to this visitor, the query is live without. Nothing where nobody knows.
+    pub found: Option<Leads>,
     /// What it goes by.
     pub config: LiveConfig,
 }
@@ -214,8 +214,8 @@ struct Member {
     groups: Vec<(GroupKey, Tie)>,
     /// Its rows show others of its own collection.
     shows_itself: bool,
-    /// Where its relations lead is known, and all of it is elsewhere.
-    leads_elsewhere: bool,
+    /// Whether all of its relations lead elsewhere, where that is known.
+    leads_elsewhere: Option<bool>,
     /// What it was told last.
     fed: Feed,
     leaves_at: Option<Millis>,
@@ -305,7 +305,7 @@ impl Engine {
             live,
             groups: Vec::new(),
             shows_itself: false,
-            leads_elsewhere: false,
+            leads_elsewhere: None,
             fed: Feed::Down,
             leaves_at: None,
         };
@@ -314,7 +314,9 @@ impl Engine {
         for collection in watch {
             self.tie(now, id, &(collection, "id".to_owned()), Tie::Asked);
         }
-        self.follow(now, id, &found, Tie::Found);
+        if let Some(found) = found {
+            self.follow(now, id, &found, Tie::Found);
+        }
         self.feed(now, id);
         self.settle(now);
     }
@@ -347,7 +349,7 @@ impl Engine {
             }
         }
         if let Some(member) = self.queries.get_mut(&id) {
-            member.leads_elsewhere = leads.is_all && !member.shows_itself;
+            member.leads_elsewhere = Some(leads.is_all && !member.shows_itself);
         }
     }
 
@@ -489,7 +491,7 @@ impl Engine {
     pub fn identity_changed(&mut self, now: Millis) {
         self.machine.reopen(now);
         for member in self.queries.values_mut() {
-            member.leads_elsewhere = false;
+            member.leads_elsewhere = None;
             member.live.change_identity(now);
         }
         self.settle(now);
@@ -665,7 +667,7 @@ impl Engine {
         // What is found and not announced shows with the next read of all, and not with one of keys.
         let hears_all =
             member.groups.iter().all(|(key, _)| self.groups.get(key).is_some_and(|group| !group.is_refused()));
-        member.live.set_stands_alone(member.leads_elsewhere && hears_all);
+        member.live.set_stands_alone(member.leads_elsewhere.map(|elsewhere| elsewhere && hears_all));
         let is_other = std::mem::replace(&mut member.fed, feed) != feed;
         member.live.feed(now, feed);
         is_other

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use any_spawner::Executor;
 use hydration_context::{HydrateSharedContext, SharedContext};
-use leptos::prelude::*;
+use leptos::{mount::mount_to, prelude::*};
 use leptos_directus::{
     ConnectionStatus, Directus, DirectusOptions, LiveStatus, Query, SubscribeOptions, UseRealtimeCollectionOptions,
     UseRealtimeCollectionReturn, engine::Counts, provide_directus, use_directus, use_realtime_collection,
-    use_realtime_collection_with_options,
+    use_realtime_collection_with_options, use_realtime_item,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -123,6 +124,132 @@ async fn a_subscription_ends_with_its_component() {
     component.cleanup();
     assert!(subscribing.await.unwrap_err().is_closed());
     until(async || directus.counts().await == Counts::default()).await;
+}
+
+/// Keeps count in `window.opened`; gives what ends that.
+const COUNTING: &str = r#"(() => {
+    const listeners = [], timers = new Set(), sockets = [], undo = [];
+    const replace = (object, name, by) => {
+        const before = object[name];
+        object[name] = by(before);
+        undo.push(() => { object[name] = before; });
+    };
+    const isCapture = (options) => Boolean(typeof options === "object" ? options?.capture : options);
+    for (const target of [window, document]) {
+        const find = (type, listener, options) => listeners.findIndex((found) =>
+            found.target === target && found.type === type && found.listener === listener
+                && found.capture === isCapture(options));
+        replace(target, "addEventListener", (before) => (type, listener, options) => {
+            if (find(type, listener, options) < 0) {
+                listeners.push({ target, type, listener, capture: isCapture(options) });
+            }
+            before.call(target, type, listener, options);
+        });
+        replace(target, "removeEventListener", (before) => (type, listener, options) => {
+            const found = find(type, listener, options);
+            if (found >= 0) listeners.splice(found, 1);
+            before.call(target, type, listener, options);
+        });
+    }
+    for (const kind of ["Timeout", "Interval"]) {
+        replace(window, `set${kind}`, (before) => (handler, ...more) => {
+            const timer = before((...given) => {
+                if (kind === "Timeout") timers.delete(timer);
+                handler(...given);
+            }, ...more);
+            timers.add(timer);
+            return timer;
+        });
+        replace(window, `clear${kind}`, (before) => (timer) => {
+            timers.delete(timer);
+            before(timer);
+        });
+    }
+    replace(window, "WebSocket", (before) => class extends before {
+        constructor(...given) {
+            super(...given);
+            sockets.push(this);
+        }
+    });
+    window.opened = () => JSON.stringify({
+        listeners: listeners.length,
+        timers: timers.size,
+        sockets: sockets.filter((socket) => socket.readyState < WebSocket.CLOSED).length,
+        tries: sockets.length,
+    });
+    return () => undo.forEach((one) => one());
+})()"#;
+
+/// What of that which was opened since the counting began is open: listeners of window and document, timers that are still to
+/// come, and sockets; and how often a socket was opened at all.
+#[derive(Debug, Deserialize)]
+struct Opened {
+    listeners: usize,
+    timers: usize,
+    sockets: usize,
+    tries: usize,
+}
+
+/// Counts what this page opens, until it is dropped.
+struct Counting(js_sys::Function);
+
+impl Counting {
+    fn begin() -> Self {
+        Self(wasm_bindgen::JsCast::unchecked_into(js_sys::eval(COUNTING).unwrap()))
+    }
+
+    fn opened(&self) -> Opened {
+        serde_json::from_str(&js_sys::eval("window.opened()").unwrap().as_string().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        let _ = self.0.call0(&wasm_bindgen::JsValue::NULL);
+    }
+}
+
+/// A list, an item and a stream.
+fn everything() -> impl IntoView {
+    let posts = use_realtime_collection::<Value>("posts", Query::new());
+    let post = use_realtime_item::<Value>("posts", 1);
+    let subscribing = use_directus().subscribe::<Value>("posts", SubscribeOptions::new());
+    wasm_bindgen_futures::spawn_local(async move { drop(subscribing.await) });
+    view! {
+        <p>{move || posts.items().get().len()}</p>
+        <p>{move || post.item().get().map(|post| post.to_string())}</p>
+    }
+}
+
+#[wasm_bindgen_test]
+async fn what_is_unmounted_leaves_no_listener_timer_or_socket_behind() {
+    let counting = Counting::begin();
+    let (owner, directus) = page();
+    let mut left = None;
+    for _ in 0..2 {
+        let tries = counting.opened().tries;
+        let mounted = owner.with(|| mount_to(document().body().unwrap(), everything));
+        until(async || {
+            let (counts, opened) = (directus.counts().await, counting.opened());
+            // All of it is there, or what is gone below would prove nothing.
+            (counts.queries, counts.streams) == (2, 1)
+                && opened.listeners > 0
+                && opened.timers > 0
+                && opened.tries > tries
+        })
+        .await;
+        drop(mounted);
+        until(async || {
+            directus.counts().await == Counts::default()
+                && matches!(counting.opened(), Opened { timers: 0, sockets: 0, .. })
+        })
+        .await;
+        // The connection is the page's: what it listens to goes with its provider.
+        let listeners = counting.opened().listeners;
+        assert_eq!(*left.get_or_insert(listeners), listeners);
+    }
+    owner.cleanup();
+    until(async || matches!(counting.opened(), Opened { listeners: 0, timers: 0, sockets: 0, .. })).await;
 }
 
 /// Answers who the visitor is (nobody), and lets nothing else through.

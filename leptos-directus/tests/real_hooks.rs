@@ -708,6 +708,38 @@ async fn items_are_written_and_read_one_many_and_by_query() {
 }
 
 #[tokio::test]
+async fn items_of_a_collection_whose_key_has_another_name_are_read_and_written() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Label {
+        title: String,
+    }
+    let page = Page::open().await;
+    let key = json!({ "field": "code", "type": "string", "meta": {}, "schema": { "is_primary_key": true } });
+    page.admin.remove_collections(&["codes"]).await;
+    let codes = page.admin.collection("codes", key, vec![field("title", "string")]).await;
+    let labels = page.directus.items::<Label>(&codes).key_field("code");
+    let rows = [("b", "two"), ("a", "one"), ("c", "one")].map(|(code, title)| json!({ "code": code, "title": title }));
+    labels.create_many(&rows).await.unwrap();
+    let titles = async |query: Query| {
+        let rows = labels.read(query).await.unwrap();
+        rows.into_iter().map(|row| row.title).collect::<Vec<_>>()
+    };
+    assert_eq!(titles(Query::new().sort("code")).await, ["one", "two", "one"]);
+    assert_eq!(titles(Query::new().sort("-title")).await, ["two", "one", "one"]);
+    let some = labels.read_many(["c", "b"], Query::new().sort("title")).await.unwrap();
+    assert_eq!(some.iter().map(|row| row.title.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(labels.read_one("b", Query::new()).await.unwrap().title, "two");
+    let long =
+        Query::new().filter(Filter::field("title").in_((0..2_000).map(|n| n.to_string()).chain(["two".to_owned()])));
+    assert_eq!(labels.read_one("b", long).await.unwrap().title, "two");
+    let ones = Query::new().filter(Filter::field("title").eq("one")).sort("title");
+    assert_eq!(labels.update_by_query(ones.clone(), &json!({ "title": "ONE" })).await.unwrap().len(), 2);
+    labels.delete_by_query(Query::new().filter(Filter::field("title").eq("ONE")).sort("title")).await.unwrap();
+    assert_eq!(titles(Query::new()).await, ["two"]);
+    page.admin.remove_collections(&["codes"]).await;
+}
+
+#[tokio::test]
 async fn a_query_too_long_for_an_address_is_read_all_the_same() {
     let page = Page::open().await;
     page.create("one", "x").await;

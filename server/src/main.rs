@@ -44,6 +44,13 @@ async fn main() -> ExitCode {
 
 /// Listens until it is told to end; then requests finish, sockets get 1001, and nobody is waited for without a bound.
 async fn serve(directus: DirectusServer) -> Result<(), String> {
+    if let Ok(text) = std::env::var("LEPTOS_SITE_ADDR")
+        && text.parse::<SocketAddr>().is_err()
+    {
+        return Err(format!(
+            "LEPTOS_SITE_ADDR is {text:?}: an address and a port were expected, such as 127.0.0.1:3000"
+        ));
+    }
     let configuration = leptos::config::get_configuration(None)
         .map_err(|error| format!("the LEPTOS_* environment can't be used: {error}"))?;
     let options = configuration.leptos_options;

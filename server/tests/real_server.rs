@@ -10,6 +10,10 @@ use std::time::Duration;
 use program::{Door, Program, run, within};
 use real::{Admin, eventually};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// Directus in each mode, and how `cargo xtask test directus` names it.
 const MODES: [(&str, &str); 3] = [
@@ -237,6 +241,51 @@ async fn sigterm_without_anybody_there_ends_the_program_at_once() {
     assert!(status.success(), "{status}: {server:?}");
 }
 
+/// A read of posts that has reached `directus`, whose answer is the test's to write.
+async fn read_of_posts(directus: &TcpListener) -> TcpStream {
+    let (mut stream, _) = directus.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"GET /items/posts HTTP/1.1"), "{}", String::from_utf8_lossy(&head));
+    stream
+}
+
+#[tokio::test]
+async fn sigterm_lets_a_request_finish_whose_answer_has_not_come_or_not_all_of_it() {
+    // The real one can't be told when to answer.
+    let directus = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", directus.local_addr().unwrap());
+    let rows = json!({ "data": (0..10_000).map(|id| json!({ "id": id })).collect::<Vec<_>>() });
+    let body = rows.to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    for come in [0, answer.len() / 2] {
+        let mut server = Program::start(&url, &[]).await;
+        let address = server.url.strip_prefix("http://").unwrap().to_owned();
+        let held = async {
+            let mut read = within(real::PATIENCE, "the read", read_of_posts(&directus)).await;
+            let (before, after) = answer.as_bytes().split_at(come);
+            read.write_all(before).await.unwrap();
+            server.terminate();
+            eventually("nobody new to be let in", async || match TcpStream::connect(&address).await {
+                Ok(_) => Err("somebody was"),
+                Err(_) => Ok(()),
+            })
+            .await;
+            read.write_all(after).await.unwrap();
+        };
+        let (answered, ()) = tokio::join!(server.send("GET", "/directus/items/posts", None, None), held);
+        assert!(answered == (200, rows.clone()), "{come}: {} {:.200}", answered.0, answered.1.to_string());
+        // Sooner than it would give up.
+        let status = within(Duration::from_secs(5), "the end", server.ended()).await;
+        assert!(status.success(), "{status}: {server:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_setting_stops_the_start_with_its_name() {
     for (name, value) in [
@@ -256,6 +305,9 @@ async fn a_wrong_setting_stops_the_start_with_its_name() {
         assert!(!said.contains("s3cret"), "{said}");
         assert!(output.stdout.is_empty(), "it listened");
     }
+    let place = run(&[], &[("LEPTOS_SITE_ADDR", "everywhere")]).await;
+    let said = String::from_utf8_lossy(&place.stderr);
+    assert!(!place.status.success() && said.contains("LEPTOS_SITE_ADDR") && said.contains("127.0.0.1:3000"), "{said}");
     let flag = run(&["--directus-max-message", "1"], &[]).await;
     let said = String::from_utf8_lossy(&flag.stderr);
     assert!(said.contains("DIRECTUS_MAX_MESSAGE") && said.contains("1024"), "{said}");

@@ -30,7 +30,7 @@ cargo xtask: gets what is missing, starts Directus, builds, serves, tests
 const DEV_HELP: &str = "\
 cargo xtask dev [OPTIONS]: the newsroom, rebuilt and reloaded on change
 
-  --release                 the optimised build
+  --release                 the optimised build, always by hand
   --port P                  where to serve (3000)
   --directus-port P         where Directus listens (8055)
   --directus-version V      12.4.1 (default) or 11.17.4

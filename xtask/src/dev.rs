@@ -149,7 +149,9 @@ impl Newsroom<'_> {
     fn by_hand(&mut self, steps: &mut Steps, site: &Site) -> Result<()> {
         // What is written while the first build runs is built again.
         let mut watcher = Watcher::new(&self.workspace.root);
-        if !self.options.release && !self.options.without_cargo_leptos {
+        if self.options.release {
+            eprintln!("      the optimised build is made by hand, be cargo-leptos installed or not");
+        } else if !self.options.without_cargo_leptos {
             eprintln!(
                 "      cargo-leptos is not installed: building by hand. Its quickest way here: `cargo binstall cargo-leptos`, \
                  or `cargo install cargo-leptos` (20 minutes)"

@@ -43,7 +43,7 @@ impl Scene {
     }
 
     fn spec(found: &[&str]) -> QuerySpec {
-        QuerySpec { collection: "posts".to_owned(), found: leads(found), ..QuerySpec::default() }
+        QuerySpec { collection: "posts".to_owned(), found: Some(leads(found)), ..QuerySpec::default() }
     }
 
     /// With a live list of posts.

@@ -27,7 +27,7 @@ use crate::{
         Change, Intent, Layer, LiveConfig, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, ReadScope,
         Reading, RowChanges, RowKey, Shown, ShownRow, Window, as_asked,
     },
-    protocol::{Key, Leads, Query},
+    protocol::{Key, Query},
     rest::{Page, Question, Rest, Seen, decode, with_fields_of},
     transport,
 };
@@ -436,8 +436,7 @@ impl Target {
             let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
             format!("{collection}|{}", whole.canonical())
         });
-        let spec =
-            QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: Leads::default(), config };
+        let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: None, config };
         let question = watch_relations.then(|| Question::of(collection, &query));
         let question = question.filter(Question::asks_something).map(Arc::new);
         Self {
@@ -873,10 +872,10 @@ impl<T: RowType> LiveView<T> {
 
     /// What a list that is live shows of these fields of a row: one that is paused knows of no writes.
     fn shown_of(self, row: Option<&RowKey>, patch: &Map<String, Value>) -> Map<String, Value> {
-        if !self.held.try_with_value(Option::is_some).unwrap_or_default() {
-            return Map::new();
-        }
-        let look = row.zip(self.shown.try_get_untracked()).and_then(|(row, view)| view.overlay().value(row).cloned());
+        let is_held = self.held.try_with_value(Option::is_some).unwrap_or_default();
+        let view = self.shown.try_get_untracked();
+        let view = view.filter(|view| is_held && view.status.get_untracked() != LiveStatus::Paused);
+        let look = row.zip(view).and_then(|(row, view)| view.overlay().value(row).cloned());
         let fields = look.as_deref().and_then(Value::as_object);
         let shown = |field: &String| Some((field.clone(), fields?.get(field)?.clone()));
         patch.keys().filter_map(shown).collect()

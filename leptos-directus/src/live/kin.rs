@@ -17,59 +17,63 @@ impl Strangers {
         let mut strangers = BTreeSet::new();
         let mut suspects = BTreeSet::new();
         for row in rows {
-            for (name, items) in lists(row, nested) {
-                if strangers.contains(&name) {
-                    continue;
+            visit_lists(row, nested, &mut |way, items| {
+                if strangers.contains(way) {
+                    return;
                 }
                 if holds_no_keys(row.get(key_field), items) {
-                    suspects.remove(&name);
-                    strangers.insert(name);
-                } else {
-                    suspects.insert(name);
+                    suspects.remove(way);
+                    strangers.insert(way.to_owned());
+                } else if !suspects.contains(way) {
+                    suspects.insert(way.to_owned());
                 }
-            }
+            });
         }
         suspects.is_empty().then_some(Self(strangers))
     }
 
     /// Whether the lists of this row hold no keys for certain.
     pub(super) fn clear(&self, key_field: &str, nested: &[String], row: &Value) -> bool {
-        let lists = lists(row, nested);
-        lists.iter().all(|(name, items)| self.0.contains(name) || holds_no_keys(row.get(key_field), items))
+        let mut is_clear = true;
+        visit_lists(row, nested, &mut |way, items| {
+            is_clear &= self.0.contains(way) || holds_no_keys(row.get(key_field), items);
+        });
+        is_clear
     }
 }
 
-/// The lists of a row, by name, and those of the related rows in it, by the way to them.
-fn lists<'a>(row: &'a Value, nested: &[String]) -> Vec<(String, &'a [Value])> {
-    let mut found = Vec::new();
+/// Calls with each list of a row, and of the related rows in it, and with the way there: what is below other objects is JSON.
+fn visit_lists<'a>(row: &'a Value, nested: &[String], found: &mut dyn FnMut(&str, &'a [Value])) {
+    visit_fields(row, nested, &mut String::new(), found);
+}
+
+fn visit_fields<'a>(row: &'a Value, nested: &[String], way: &mut String, found: &mut dyn FnMut(&str, &'a [Value])) {
     for (name, value) in row.as_object().into_iter().flatten() {
-        if nested.contains(name) {
-            collect(name, value, &mut found);
-        } else if let Value::Array(items) = value {
-            found.push((name.clone(), items.as_slice()));
+        if !value.is_object() && !value.is_array() {
+            continue;
         }
-    }
-    found
-}
-
-fn collect<'a>(way: &str, value: &'a Value, found: &mut Vec<(String, &'a [Value])>) {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().for_each(|(name, value)| collect(&format!("{way}.{name}"), value, found))
+        let before = way.len();
+        if before > 0 {
+            way.push('.');
         }
-        // Related rows, which are looked into; or keys.
-        Value::Array(items) if items.iter().all(Value::is_object) => {
-            items.iter().for_each(|item| collect(way, item, found));
+        way.push_str(name);
+        let holds_related = nested.iter().any(|known| known == way);
+        match value {
+            Value::Object(_) if holds_related => visit_fields(value, nested, way, found),
+            Value::Array(items) if holds_related && items.iter().all(Value::is_object) => {
+                items.iter().for_each(|item| visit_fields(item, nested, way, found));
+            }
+            Value::Array(items) => found(way, items),
+            _ => {}
         }
-        Value::Array(items) => found.push((way.to_owned(), items.as_slice())),
-        _ => {}
+        way.truncate(before);
     }
 }
 
 /// An empty list says nothing.
 fn holds_no_keys(key: Option<&Value>, items: &[Value]) -> bool {
     items.iter().any(|item| match (key, item) {
-        (Some(Value::Number(_)), Value::Number(_)) => false,
+        (Some(Value::Number(_)), Value::Number(item)) => item.is_f64(),
         (Some(Value::String(key)), Value::String(item)) => is_uuid(key) && !is_uuid(item),
         (None, _) => false,
         _ => true,
@@ -121,12 +125,14 @@ mod tests {
 
     #[test]
     fn a_related_row_may_hold_the_keys_of_other_rows() {
-        let nested = ["author".to_owned(), "comments".to_owned()];
+        let nested = ["author", "author.country", "comments"].map(str::to_owned);
         let is_clear = |row: Value| Strangers::learn("id", &nested, [row].iter()).is_some();
         assert!(!is_clear(json!({ "id": 1, "author": { "edited": [2, 3] } })));
         assert!(!is_clear(json!({ "id": 1, "author": { "country": { "posts": [2] } } })));
         assert!(!is_clear(json!({ "id": 1, "comments": [{ "id": 5, "posts": [2] }] })));
         assert!(is_clear(json!({ "id": 1, "comments": [{ "id": 5, "text": "x" }], "author": null })));
         assert!(is_clear(json!({ "id": 1, "comments": [], "author": { "tags": ["a"] } })));
+        // JSON, and a point on the map.
+        assert!(is_clear(json!({ "id": 1, "author": { "social": { "numbers": [1, 2] }, "place": [7.5, 50.5] } })));
     }
 }

@@ -144,6 +144,8 @@ struct Entry {
     uncertain: bool,
     /// There was a time when it could not be sent.
     has_waited: bool,
+    /// What earlier updates of the row set of which nobody knows whether they were done.
+    ours: Vec<Arc<Map<String, Value>>>,
     /// How often its row was looked at since, and Directus, which could be reached, did not answer.
     looks: u32,
     /// What it is refused with, should the check find nothing better.
@@ -373,6 +375,7 @@ impl Outbox {
             state: State::Waiting,
             uncertain: false,
             has_waited: false,
+            ours: Vec::new(),
             looks: 0,
             refusal: None,
             who: who.or_else(|| self.who.clone()),
@@ -433,6 +436,7 @@ impl Outbox {
                     state: State::Waiting,
                     uncertain: sent,
                     has_waited: true,
+                    ours: Vec::new(),
                     looks: 0,
                     refusal: None,
                     who: Some(who.clone()),
@@ -628,12 +632,12 @@ impl Outbox {
                 entry.looks += u32::from(is_unanswered(&error) && !error.is_network());
                 self.block(now, &error);
             }
-            Ok(Some(row)) if let Some(field) = changed_meanwhile(&entry.intent, &row) => {
+            Ok(Some(row)) if let Some(field) = changed_meanwhile(entry, &row) => {
                 if entry.uncertain {
                     // By this write itself, and as Directus keeps it; or by somebody else.
                     self.refuse_as_uncertain(at);
                 } else {
-                    let error = changed(&entry.intent, field);
+                    let error = changed(&entry.intent, &field);
                     self.refuse(at, error);
                 }
             }
@@ -665,14 +669,19 @@ impl Outbox {
         }
     }
 
-    /// An update is done, or may be: later ones of the row are made upon what Directus answered, where it did.
-    fn pass_on(&mut self, at: usize, answer: &Value) {
+    /// An update is done: later ones of the row are made upon what Directus answered, where it did. Or it may be done, and nobody
+    /// knows: then what they find may be what it set.
+    fn pass_on(&mut self, at: usize, answer: Option<&Value>) {
         let Change::Update(patch) = &self.entries[at].intent.layer.change else { return };
         let patch = Arc::clone(patch);
         for later in at + 1..self.entries.len() {
             if !self.are_of_one_row(&self.entries[at].intent, &self.entries[later].intent) {
                 continue;
             }
+            let Some(answer) = answer else {
+                self.entries[later].ours.push(Arc::clone(&patch));
+                continue;
+            };
             self.entries[later].intent.before.retain(|field, before| {
                 let answered = answer.get(field);
                 if let Some(answered) = answered.filter(|_| patch.contains_key(field)) {
@@ -735,7 +744,7 @@ impl Outbox {
 
     fn confirm(&mut self, at: usize, answer: Value) {
         self.confirmed += 1;
-        self.pass_on(at, &answer);
+        self.pass_on(at, Some(&answer));
         let intent = &self.entries[at].intent;
         let told = answer.get(&intent.key_field).and_then(Key::from_value);
         let key = self.key(intent).or(told);
@@ -779,7 +788,7 @@ impl Outbox {
 
     fn refuse(&mut self, at: usize, error: Error) {
         if error.is_uncertain() {
-            self.pass_on(at, &Value::Null);
+            self.pass_on(at, None);
         }
         let Some(Entry { intent, .. }) = self.entries.remove(at) else { return };
         let touch = OutboxOutput::Touch(intent.collection.clone(), self.key(&intent));
@@ -932,15 +941,15 @@ fn compared_fields(intent: &Intent) -> impl Iterator<Item = &String> {
     fields.filter(is_compared).map(|(field, _)| field)
 }
 
-/// A field that this is to change and that is neither what it was nor what it is to be.
-fn changed_meanwhile<'a>(intent: &'a Intent, row: &Value) -> Option<&'a str> {
-    let Change::Update(patch) = &intent.layer.change else { return None };
+/// A field that this is to change and that is neither what it was nor what this page made, or is to make, of it.
+fn changed_meanwhile(entry: &Entry, row: &Value) -> Option<String> {
+    let Change::Update(patch) = &entry.intent.layer.change else { return None };
     let is_changed = |field: &&String| {
-        let (before, wanted) = (intent.before.get(*field), patch.get(*field));
-        let is_one_of_them = |now: &Value| [before, wanted].into_iter().flatten().any(|known| are_the_same(known, now));
-        row.get(*field).is_some_and(|now| is_plain(now) && !is_one_of_them(now))
+        let ours = entry.ours.iter().map(|patch| patch.get(*field));
+        let known = ours.chain([entry.intent.before.get(*field), patch.get(*field)]).flatten();
+        row.get(*field).is_some_and(|now| is_plain(now) && !known.into_iter().any(|known| are_the_same(known, now)))
     };
-    compared_fields(intent).find(is_changed).map(String::as_str)
+    compared_fields(&entry.intent).find(is_changed).cloned()
 }
 
 /// Related rows are shown by their fields, which are none of the row itself.
@@ -948,10 +957,37 @@ fn is_plain(value: &Value) -> bool {
     !value.is_object() && !value.is_array()
 }
 
-/// Whether two plain values are the same, be they numbers or texts.
+/// Whether two plain values are the same, as far as that can be told: numbers may be texts, decimals end in zeros, and moments
+/// may lack their seconds.
 fn are_the_same(one: &Value, other: &Value) -> bool {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    one == other || !one.is_null() && !other.is_null() && text(one) == text(other)
+    if one == other {
+        return true;
+    }
+    if one.is_null() || other.is_null() {
+        return false;
+    }
+    let (first, second) = (text(one), text(other));
+    let are_numbers = one.is_number() || other.is_number() || first.contains('.') && second.contains('.');
+    let number = |text: &str| text.parse::<f64>().ok();
+    #[expect(clippy::float_cmp, reason = "they were written as decimals, and are the same or not")]
+    let are_equal_numbers = || number(&first).is_some_and(|one| number(&second).is_some_and(|other| one == other));
+    first == second
+        || are_numbers && are_equal_numbers()
+        || moment(&first).is_some_and(|one| Some(one) == moment(&second))
+}
+
+/// A text that tells a day and a time, by the second, as if it were in no zone.
+fn moment(text: &str) -> Option<String> {
+    let (day, time) = text.split_once(['T', ' '])?;
+    let time = time.strip_suffix('Z').unwrap_or(time);
+    let (time, rest) = time.split_once('.').unwrap_or((time, ""));
+    let is_one = day.len() == 10
+        && [5, 8].contains(&time.len())
+        && day.bytes().chain(time.bytes()).all(|byte| byte.is_ascii_digit() || b"-:".contains(&byte))
+        && rest.bytes().all(|byte| byte.is_ascii_digit());
+    let (seconds, rest) = (if time.len() == 5 { ":00" } else { "" }, rest.trim_end_matches('0'));
+    is_one.then(|| format!("{day} {time}{seconds}.{rest}"))
 }
 
 fn row_name(intent: &Intent) -> String {

@@ -22,6 +22,9 @@ const EVERY: Duration = Duration::from_secs(300);
 /// The same for a query whose filter names the time (`$NOW`).
 const TIMED_EVERY: Duration = Duration::from_secs(60);
 
+/// Windows of no more rows than this are read whole, if nothing else is said.
+pub(super) const SMALL: usize = 50;
+
 /// A read that has been on its way for this long when the link comes back is taken for lost with the old one.
 const LOST_WITH_THE_LINK: Millis = 1_000;
 
@@ -65,7 +68,7 @@ impl Default for LiveConfig {
             key_field: "id".to_owned(),
             only_key: None,
             window: WindowShape::default(),
-            small: 50,
+            small: SMALL,
             keys_at_most: 500,
             revalidate_every: None,
             poll_every: Duration::from_secs(30),
@@ -230,7 +233,7 @@ struct Flight {
 /// query.unfed(23);
 /// query.feed(24, Feed::Down);
 /// query.distrust();
-/// query.set_stands_alone(true);
+/// query.set_stands_alone(Some(true));
 /// if let Some(at) = query.deadline() {
 ///     query.tick(at);
 /// }
@@ -259,8 +262,8 @@ pub struct LiveQuery {
     sight: Option<Sight>,
     /// Directus could not read keys: not tried again until the feed comes up anew.
     only_whole: bool,
-    /// The relations that it names are all known, and none leads back to its own rows.
-    stands_alone: bool,
+    /// Whether the relations that it names are all known, and none leads back to its own rows; as far as anybody said.
+    stands_alone: Option<bool>,
     next_read: u64,
     /// When the last read came back well.
     read_at: Option<Millis>,
@@ -301,7 +304,7 @@ impl LiveQuery {
             distrusts: false,
             sight: None,
             only_whole: false,
-            stands_alone: false,
+            stands_alone: None,
             next_read: 0,
             read_at: None,
             born: now,
@@ -391,7 +394,7 @@ impl LiveQuery {
 
     /// What to read now: the keys in doubt, if that can be enough.
     fn scope(&self, now: Millis) -> ReadScope {
-        let is_seen_through = self.stands_alone || !self.config.window.relates();
+        let is_seen_through = self.stands_alone.unwrap_or(!self.config.window.relates());
         let whole = self.refused
             || !self.loaded
             || self.only_whole
@@ -450,8 +453,9 @@ impl LiveQuery {
     }
 
     /// Whether the relations that the query names are all known, and none of them leads back to its own collection: then a
-    /// change of one row of it changes no other, and keys can be read. Not so before it is told.
-    pub fn set_stands_alone(&mut self, stands_alone: bool) {
+    /// change of one row of it changes no other, and keys can be read. As long as nobody knows, only queries that name none are
+    /// taken to stand alone.
+    pub fn set_stands_alone(&mut self, stands_alone: Option<bool>) {
         self.stands_alone = stands_alone;
     }
 
@@ -507,7 +511,7 @@ impl LiveQuery {
     pub fn change_identity(&mut self, now: Millis) {
         self.of_another = true;
         // They may be told of other relations.
-        self.stands_alone = false;
+        self.stands_alone = None;
         self.invalidate(now);
     }
 

@@ -2,8 +2,35 @@
 
 use serde_json::Value;
 
-use super::shape::{WindowShape, reads, sort_fields};
+use super::{
+    query::SMALL,
+    shape::{WindowShape, reads, sort_fields},
+};
 use crate::protocol::Query;
+
+/// Conditions that a list of related rows takes, too: they are about the keys then.
+const OF_KEYS: [&str; 8] = ["_eq", "_neq", "_in", "_nin", "_null", "_nnull", "_empty", "_nempty"];
+
+/// The fields of the row itself that a filter compares with what may be keys.
+fn names_compared_with_keys(filter: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, value) in filter.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(filters) if name == "_and" || name == "_or" => {
+                names.extend(filters.iter().flat_map(names_compared_with_keys));
+            }
+            Value::Object(conditions)
+                if !name.starts_with('_')
+                    && !name.contains(['.', '(', '$', ':'])
+                    && conditions.keys().any(|operator| OF_KEYS.contains(&operator.as_str())) =>
+            {
+                names.push(name.clone());
+            }
+            _ => {}
+        }
+    }
+    names
+}
 
 /// What is read for a query.
 ///
@@ -32,9 +59,10 @@ impl Reading {
         // Whoever may sort by a field may read it: Directus refuses the sort otherwise.
         let mut whole = query.clone();
         let ordered_by = sort_fields(&query).into_iter().flatten().map(|field| field.name);
-        let relations = query.relations();
-        let own = |path: &String| !path.contains(['.', '(', '$', '*', ':']) && !relations.contains(path);
-        for name in ordered_by.chain(query.paths().into_iter().filter(own)) {
+        // A window as small as this is never read by keys.
+        let is_small = query.limit.is_some_and(|limit| usize::try_from(limit).is_ok_and(|limit| limit <= SMALL));
+        let may_be_lists = if is_small { Vec::new() } else { names_compared_with_keys(&query.filter.to_json()) };
+        for name in ordered_by.chain(may_be_lists) {
             if !reads(&whole, &name) {
                 whole.fields.push(name);
             }
@@ -98,11 +126,13 @@ mod tests {
         check(q().filter(f("children").null()), &["title", "id", "children"], &["id", "children"], true);
         check(q().filter(f("title").eq("x")), &["title", "id"], &["id"], true);
         check(
-            q().filter(f("author.name").eq("x").and(f("views").gt(1))),
+            q().filter(f("author.name").eq("x").and(f("views").eq(1))),
             &["title", "id", "views"],
             &["id", "views"],
             true,
         );
+        check(q().filter(f("body").contains("x")), &["title", "id"], &["id"], true);
+        check(q().limit(20).filter(f("views").eq(1)), &["title", "id"], &["id"], true);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     kin::Strangers,
@@ -54,18 +54,23 @@ fn may_be_cut(rows: usize) -> bool {
     rows > 0 && (rows.is_multiple_of(50) || (rows >= 64 && rows.is_power_of_two()))
 }
 
-/// Whether related rows have the same fields, as far as there are any.
-fn have_the_same_fields(known: &Value, row: &Value) -> bool {
-    match (known, row) {
-        (Value::Object(known), Value::Object(row)) => {
-            known.len() == row.len()
-                && row.iter().all(|(name, row)| known.get(name).is_some_and(|known| have_the_same_fields(known, row)))
+/// So many rows are looked at for one that has a related row, so that its fields are known.
+const SEEN: usize = 100;
+
+/// The related row that a row shows there, or the first of them.
+fn related<'a>(row: &'a Value, way: &str) -> Option<&'a Map<String, Value>> {
+    let mut there = row;
+    for name in way.split('.') {
+        there = there.get(name)?;
+        if let Value::Array(rows) = there {
+            there = rows.first()?;
         }
-        (Value::Array(known), Value::Array(row)) => {
-            known.first().zip(row.first()).is_none_or(|(known, row)| have_the_same_fields(known, row))
-        }
-        _ => true,
     }
+    there.as_object()
+}
+
+fn have_the_same_fields(known: &Map<String, Value>, row: &Map<String, Value>) -> bool {
+    known.len() == row.len() && row.keys().all(|name| known.contains_key(name))
 }
 
 /// One read of keys, and what it is to be applied to.
@@ -104,7 +109,7 @@ impl KeyReply<'_> {
                     changes.removed.push(key.clone());
                 }
                 // A field that the visitor lost, or got back, is another one in all rows.
-                (_, Some(row)) if !self.has_its_fields(&row) => return None,
+                (before, Some(row)) if !self.has_its_fields(before.map(|row| &**row), &row) => return None,
                 (Some(before), Some(row)) => {
                     if **before == row {
                         // A moment may have changed that does not show.
@@ -140,13 +145,15 @@ impl KeyReply<'_> {
     }
 
     /// Whether a row has the fields that those of the window have.
-    fn has_its_fields(&self, row: &Value) -> bool {
+    fn has_its_fields(&self, before: Option<&Value>, row: &Value) -> bool {
         let known = self.window.rows().next().and_then(|(_, known)| known.as_object());
-        let (Some(known), Some(row)) = (known, row.as_object()) else { return true };
-        row.len() == known.len()
-            && row.keys().all(|name| known.contains_key(name))
-            && self.shape.nested().iter().all(|name| {
-                known.get(name).zip(row.get(name)).is_none_or(|(known, row)| have_the_same_fields(known, row))
+        let (Some(known), Some(fields)) = (known, row.as_object()) else { return true };
+        fields.len() == known.len()
+            && fields.keys().all(|name| known.contains_key(name))
+            && self.shape.nested().iter().all(|way| {
+                let known = before.into_iter().chain(self.window.rows().take(SEEN).map(|(_, row)| &**row));
+                let known = known.filter_map(|known| related(known, way)).next();
+                known.zip(related(row, way)).is_none_or(|(known, row)| have_the_same_fields(known, row))
             })
     }
 

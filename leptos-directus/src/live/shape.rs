@@ -180,13 +180,21 @@ fn has(value: &Value, is_so: &dyn Fn(&str, Option<&str>) -> bool) -> bool {
     }
 }
 
-/// The fields that hold related rows, as rows call them.
+/// The fields that hold related rows, as rows call them, with the way to them: `author` and `author.country` of
+/// `author.country.name`.
 fn nested(query: &Query) -> Vec<String> {
-    let names = query.fields.iter().filter_map(|field| field.split_once('.'));
-    let mut names: Vec<String> = names.map(|(name, _)| name.split(':').next().unwrap_or(name).to_owned()).collect();
-    names.sort();
-    names.dedup();
-    names
+    let mut ways = Vec::new();
+    for field in &query.fields {
+        let mut way = String::new();
+        let names: Vec<&str> = field.split('.').collect();
+        for name in names.split_last().map_or(&[][..], |(_, before)| before) {
+            way = if way.is_empty() { String::new() } else { way + "." } + name.split(':').next().unwrap_or(name);
+            ways.push(way.clone());
+        }
+    }
+    ways.sort();
+    ways.dedup();
+    ways
 }
 
 /// The fields of the sort, if each is a plain one of the row itself.

@@ -168,24 +168,24 @@ fn add_relations(members: &Map<String, Value>, relations: &mut BTreeSet<String>)
             Value::Object(inner) => {
                 if let Some(("count", argument)) = function_and_argument(name) {
                     relations.insert(argument.to_owned());
-                } else if inner
-                    .keys()
-                    .any(|inner| !inner.starts_with('_') || matches!(inner.as_str(), "_some" | "_none"))
-                {
+                } else if goes_on(inner) {
                     relations.insert(name.clone());
-                } else if let Some(inner) = inner.get("_and").or_else(|| inner.get("_or")).and_then(Value::as_array) {
-                    // {"author": {"_or": [{"name": …}]}}: Directus takes the logic inside as well.
-                    let through = |filter: &Value| {
-                        filter.as_object().is_some_and(|filter| filter.keys().any(|key| !key.starts_with('_')))
-                    };
-                    if inner.iter().any(through) {
-                        relations.insert(name.clone());
-                    }
                 }
             }
             _ => {}
         }
     }
+}
+
+/// Whether conditions for a field are about fields of related rows. `{"author": {"_or": [{"name": …}]}}`: Directus takes the logic
+/// inside as well.
+fn goes_on(conditions: &Map<String, Value>) -> bool {
+    conditions.iter().any(|(name, value)| match value {
+        Value::Array(filters) if name == "_and" || name == "_or" => {
+            filters.iter().filter_map(Value::as_object).any(goes_on)
+        }
+        _ => !name.starts_with('_') || matches!(name.as_str(), "_some" | "_none"),
+    })
 }
 
 impl From<Filter> for Value {

@@ -87,6 +87,7 @@ use crate::{
 pub struct Items<T> {
     rest: Result<Rest, Error>,
     collection: String,
+    key_field: String,
     row: PhantomData<fn() -> T>,
 }
 
@@ -98,7 +99,8 @@ impl<T> std::fmt::Debug for Items<T> {
 
 impl<T> Clone for Items<T> {
     fn clone(&self) -> Self {
-        Self { rest: self.rest.clone(), collection: self.collection.clone(), row: PhantomData }
+        let (rest, collection, key_field) = (self.rest.clone(), self.collection.clone(), self.key_field.clone());
+        Self { rest, collection, key_field, row: PhantomData }
     }
 }
 
@@ -115,7 +117,31 @@ pub(crate) fn with_fields_of<T: DeserializeOwned>(query: Query) -> Query {
 
 impl<T: DeserializeOwned> Items<T> {
     pub(crate) fn new(rest: Result<Rest, Error>, collection: String) -> Self {
-        Self { rest, collection, row: PhantomData }
+        Self { rest, collection, key_field: "id".to_owned(), row: PhantomData }
+    }
+
+    /// The field that holds the collection's key, where that is not `id`: reads are sorted by it at last, and rows are asked
+    /// for by it.
+    ///
+    /// ```
+    /// use leptos_directus::{Error, Query, use_directus};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Country {
+    ///     code: String,
+    ///     name: String,
+    /// }
+    ///
+    /// async fn neighbours() -> Result<Vec<Country>, Error> {
+    ///     let countries = use_directus().items::<Country>("countries").key_field("code");
+    ///     countries.read_many(["at", "ch"], Query::new().sort("name")).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn key_field(mut self, field: impl Into<String>) -> Self {
+        self.key_field = field.into();
+        self
     }
 
     fn rest(&self) -> Result<&Rest, Error> {
@@ -154,7 +180,10 @@ impl<T: DeserializeOwned> Items<T> {
     /// # Errors
     /// Directus's refusal, no answer, or a row that does not fit `T`.
     pub async fn read_with_meta(&self, query: Query) -> Result<Page<T>, Error> {
-        let query = with_fields_of::<T>(query).for_reading("id");
+        let asked = with_fields_of::<T>(query);
+        let mut query = asked.for_reading(&self.key_field);
+        // Nobody here needs the key.
+        query.fields = asked.fields;
         let page = self.rest()?.read_page(&self.collection, &query).await?;
         Ok(Page { items: self.rows(Value::Array(page.items), &self.what("reading"))?, meta: page.meta })
     }
@@ -163,7 +192,7 @@ impl<T: DeserializeOwned> Items<T> {
     ///
     /// # Errors
     /// Directus's refusal, no answer, or a row that does not fit `T`. A query too long for an address (some 60 nested fields)
-    /// is asked as a filter: the key field is taken to be `id` then.
+    /// is asked as a filter by the [`key_field`](Self::key_field).
     pub async fn read_one(&self, key: impl Into<Key>, query: Query) -> Result<T, Error> {
         let (key, what) = (key.into(), self.what("reading"));
         let query = with_fields_of::<T>(query);
@@ -171,7 +200,7 @@ impl<T: DeserializeOwned> Items<T> {
             return self.rest()?.get(&item_path(&self.collection, &key), &query, &what).await;
         }
         // Directus knows `SEARCH` for collections only.
-        let query = query.and_filter(Filter::field("id").eq(key)).limit(1);
+        let query = query.and_filter(Filter::field(&self.key_field).eq(key)).limit(1);
         let page = self.rest()?.read_page(&self.collection, &query).await?;
         let row = page.items.into_iter().next().ok_or_else(|| {
             Error::answer(403, "FORBIDDEN", format!("{what}: there is no such row, or none for this visitor"))
@@ -182,8 +211,7 @@ impl<T: DeserializeOwned> Items<T> {
     /// The rows with these keys, as far as there are any, in the query's order.
     ///
     /// # Errors
-    /// Directus's refusal, no answer, or a row that does not fit `T`. The key field is taken to be `id`; for another one use
-    /// [`read`](Self::read) with a filter.
+    /// Directus's refusal, no answer, or a row that does not fit `T`. The key is `id`, or the [`key_field`](Self::key_field).
     pub async fn read_many(
         &self,
         keys: impl IntoIterator<Item = impl Into<Key>>,
@@ -194,7 +222,7 @@ impl<T: DeserializeOwned> Items<T> {
             // Directus takes an empty `_in` for an invalid query.
             return Ok(Vec::new());
         }
-        self.read(query.and_filter(Filter::field("id").in_(keys))).await
+        self.read(query.and_filter(Filter::field(&self.key_field).in_(keys))).await
     }
 
     /// Creates one item and answers it as Directus made it; `None` if it was made and the visitor may not read it.
@@ -261,7 +289,7 @@ impl<T: DeserializeOwned> Items<T> {
     /// Directus's refusal, no answer, or an answer that does not fit `T`.
     pub async fn update_by_query(&self, query: Query, patch: &impl Serialize) -> Result<Vec<T>, Error> {
         let what = self.what("updating");
-        let query = query.for_reading("id").to_json();
+        let query = query.for_reading(&self.key_field).to_json();
         self.update_all(&json!({ "query": query, "data": encode(patch, &what)? }), &what).await
     }
 
@@ -294,7 +322,7 @@ impl<T: DeserializeOwned> Items<T> {
     /// # Errors
     /// Directus's refusal, or no answer.
     pub async fn delete_by_query(&self, query: Query) -> Result<(), Error> {
-        self.delete_all(&json!({ "query": query.for_reading("id").to_json() })).await
+        self.delete_all(&json!({ "query": query.for_reading(&self.key_field).to_json() })).await
     }
 
     async fn delete_all(&self, body: &Value) -> Result<(), Error> {
@@ -328,7 +356,7 @@ impl<T: DeserializeOwned> Items<T> {
     /// # Errors
     /// Directus's refusal, or no answer.
     pub async fn aggregate(&self, query: Query) -> Result<Vec<Value>, Error> {
-        Ok(self.rest()?.read_page(&self.collection, &query.for_reading("id")).await?.items)
+        Ok(self.rest()?.read_page(&self.collection, &query.for_reading(&self.key_field)).await?.items)
     }
 }
 

@@ -417,7 +417,7 @@ impl World {
             Event::Written(write, answer) => self.own_written(write, answer),
             Event::Looks(request) => self.own_looked_for(&request),
             Event::Looked(write, found) => self.own_looked(write, found),
-            Event::Found(who) => self.own_found(who),
+            Event::Found(who) => self.own_found(&who),
             Event::LoggedIn(number) => self.logged_in(Some(number)),
             Event::Heartbeat => {
                 let (silent, alive) = self.directus.heartbeat();
@@ -885,7 +885,7 @@ impl World {
         let spec = QuerySpec {
             collection: shape.collection.name().to_owned(),
             watch: shape.watch().into_iter().map(|collection| collection.name().to_owned()).collect(),
-            found: if is_found_before { to_authors() } else { Leads::default() },
+            found: is_found_before.then(to_authors),
             config,
         };
         if shape.finds_authors && !is_found_before {

@@ -1,7 +1,7 @@
 //! A real Directus, and collections of one's own in it.
 //!
-//! `cargo xtask test directus` starts one and names it in the environment. By hand: `DIRECTUS_TEST_URL` (mode `public`) and
-//! `DIRECTUS_TEST_ADMIN_TOKEN`.
+//! `cargo xtask test directus` starts one in each mode and names them in the environment. By hand: `DIRECTUS_TEST_URL` (mode
+//! `public`) and `DIRECTUS_TEST_ADMIN_TOKEN`; CONTRIBUTING.md says which tests need more.
 
 // Each test file that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]

@@ -530,14 +530,14 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "keys-read-whatever-relations-lead-to",
         file: QUERY,
-        text: "let is_seen_through = self.stands_alone || !self.config.window.relates();",
+        text: "let is_seen_through = self.stands_alone.unwrap_or(!self.config.window.relates());",
         becomes: "let is_seen_through = true;",
         why: "rows that show a changed row of their own collection stay as they were",
     },
     Fault {
         name: "relations-of-the-visitor-before",
         file: QUERY,
-        text: "        self.stands_alone = false;\n",
+        text: "        self.stands_alone = None;\n",
         becomes: "",
         why: "what the former visitor was told of relations is believed for the next one",
     },

@@ -42,8 +42,9 @@ use std::{
 use writers::{Database, Manner, Writer, Written};
 
 /// After the last write, or once its own socket is open again, an observer that is not right by then is wrong. The promise is 1 s
-/// and 2 s on a machine that has nothing else to do; what it was in fact is in the last line.
-const BOUND: Duration = Duration::from_secs(15);
+/// and 2 s on a machine that has nothing else to do; what it was in fact is in the last line. But a read whose answer is lost though
+/// the socket lives is given up after 15 s only.
+const BOUND: Duration = Duration::from_secs(20);
 /// A half-open link is noticed within 20 s, and the next try may be as far away as the longest delay.
 const BOUND_WITHOUT_SOCKET: Duration = Duration::from_secs(75);
 /// How often an observer that is not right yet is looked at.

@@ -147,6 +147,7 @@ fn lint(run: &mut Run<'_>) -> Result<Counts> {
         clippy(&["-p", "leptos-directus", "--features", "ssr", "--all-targets"]),
         clippy(&["-p", "leptos-directus", "--features", "native"]),
         clippy(&["-p", "leptos-directus"]),
+        clippy(&["-p", "leptos-directus", "--all-features"]),
         clippy(&["-p", "app", "--features", "ssr", "--all-targets"]),
         clippy(&["-p", "server", "--all-targets"]),
         clippy(&["-p", "xtask", "--profile", "xtask", "--all-targets"]),
@@ -160,18 +161,24 @@ fn lint(run: &mut Run<'_>) -> Result<Counts> {
 }
 
 fn doc(run: &mut Run<'_>) -> Result<Counts> {
+    let wasm = run.wasm()?;
     let packages = [
         &["-p", "leptos-directus", "--features", "ssr"][..],
+        &["-p", "leptos-directus"],
         &["-p", "app", "--features", "ssr"],
         &["-p", "server"],
         &["-p", "xtask", "--profile", "xtask"],
     ];
-    let commands = packages.map(|package| {
-        let mut command = cargo(run, &["doc", "--no-deps"]);
-        command.args(package).env("RUSTDOCFLAGS", "-D warnings");
+    let doc = |arguments: &[&str]| {
+        let mut command = cargo(run, &[&["doc", "--no-deps"], arguments].concat());
+        command.env("RUSTDOCFLAGS", "-D warnings");
         command
-    });
-    run.checks(commands.into(), 30)
+    };
+    let mut commands: Vec<Command> = packages.iter().map(|package| doc(package)).collect();
+    let mut browser = doc(&[&WASM, &["-p", "leptos-directus", "--features", "hydrate"][..]].concat());
+    wasm.apply(&mut browser, &[]);
+    commands.push(browser);
+    run.checks(commands, 30)
 }
 
 /// The test files of a package whose name is as wanted, as `--test NAME`.

@@ -20,6 +20,11 @@ impl Outbox {
 
     fn make(&mut self, number: u64, row: Option<RowKey>, key: Option<&str>, change: Change) {
         let layer = Layer { write: WriteId(number), row, key: key.map(Key::from), change };
+        self.make_upon(layer, Map::new());
+    }
+
+    /// A write of somebody to whom the list showed `before`.
+    fn make_upon(&mut self, layer: Layer, before: Map<String, Value>) {
         let intent = Intent {
             collection: "posts".to_owned(),
             key_field: "id".to_owned(),
@@ -27,7 +32,7 @@ impl Outbox {
             fields: Vec::new(),
             store: Some("drafts".to_owned()),
             layer,
-            before: Map::new(),
+            before,
         };
         self.push(NOW, intent, None);
     }
@@ -608,26 +613,17 @@ fn as_map(value: Value) -> Map<String, Value> {
 }
 
 impl Outbox {
-    /// The same while Directus can't be reached.
-    fn update_while_away(&mut self, number: u64, before: Value, patch: Value) {
-        self.link_lost(NOW);
-        self.update_of(number, before, patch);
-    }
-
     /// An update of row 7, of which the list showed `before`.
     fn update_of(&mut self, number: u64, before: Value, patch: Value) {
         let change = Change::Update(Arc::new(as_map(patch)));
         let layer = Layer { write: WriteId(number), row: Some(RowKey::from(7)), key: None, change };
-        let intent = Intent {
-            collection: "posts".to_owned(),
-            key_field: "id".to_owned(),
-            origin: "posts".to_owned(),
-            fields: Vec::new(),
-            store: Some("drafts".to_owned()),
-            layer,
-            before: as_map(before),
-        };
-        self.push(NOW, intent, None);
+        self.make_upon(layer, as_map(before));
+    }
+
+    /// The same while Directus can't be reached.
+    fn update_while_away(&mut self, number: u64, before: Value, patch: Value) {
+        self.link_lost(NOW);
+        self.update_of(number, before, patch);
     }
 
     fn is_back(&mut self) -> Vec<String> {
@@ -764,13 +760,37 @@ fn a_row_that_nobody_gives_is_directus_s_to_judge_after_a_while() {
 }
 
 #[test]
-fn numbers_and_texts_of_them_are_the_same() {
-    for now in [json!(3), json!("3")] {
+fn after_an_update_that_may_have_been_done_the_next_one_overwrites_nothing_either() {
+    for (now, outcome) in [("theirs", &["2 conflict", "touch 7"][..]), ("first", &["2 sent", "send 2"])] {
         let mut outbox = outbox();
-        outbox.update_while_away(1, json!({ "author": 2 }), json!({ "author": "3" }));
+        outbox.update_of(1, json!({ "title": "old" }), json!({ "title": "first" }));
+        outbox.sends();
+        outbox.answered(NOW, WriteId(1), Err(network()));
+        outbox.update_while_away(2, json!({ "title": "first" }), json!({ "title": "second" }));
         outbox.outputs();
-        outbox.is_back();
-        assert_eq!(outbox.looks_like(1, json!({ "author": now })), ["1 sent", "send 1"]);
+        assert_eq!(outbox.is_back(), ["compare 1"]);
+        assert_eq!(outbox.looks_like(1, json!({ "title": "something" })), ["1 uncertain", "touch 7", "compare 2"]);
+        assert_eq!(outbox.looks_like(2, json!({ "title": now })), outcome, "{now}");
+    }
+}
+
+#[test]
+fn what_directus_writes_in_another_way_is_the_same() {
+    for (ours, now, is_same) in [
+        (json!("3"), json!(3), true),
+        (json!(10.0), json!(10), true),
+        (json!(10.5), json!("10.50"), true),
+        (json!("10.5"), json!("10.50"), true),
+        (json!("2024-05-01T10:00"), json!("2024-05-01T10:00:00"), true),
+        (json!("2024-05-01 10:00:00"), json!("2024-05-01T10:00:00.000Z"), true),
+        (json!("2024-05-01T10:00:00"), json!("2024-05-01T10:00:01"), false),
+        (json!("007"), json!("7"), false),
+        (json!("a T b"), json!("a  b"), false),
+        (json!(true), json!("x"), false),
+        (json!(null), json!("null"), false),
+    ] {
+        assert_eq!(are_the_same(&ours, &now), is_same, "{ours} and {now}");
+        assert_eq!(are_the_same(&now, &ours), is_same, "{now} and {ours}");
     }
 }
 

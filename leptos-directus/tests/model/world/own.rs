@@ -56,6 +56,8 @@ struct Own {
     misjudged: bool,
     done: bool,
     confirmed: Option<Millis>,
+    /// What the list showed of the row when it was made, and what was there before this page's earlier writes.
+    before: Map<String, Value>,
     /// What the row was found to be when it was looked at last.
     found: Option<Value>,
 }
@@ -92,6 +94,26 @@ pub(super) struct Desk {
     pub(super) writing: Writing,
     /// Visitor 2 is an administrator, as long as nothing is forbidden to them.
     is_admin: bool,
+}
+
+impl Desk {
+    /// Whether the row was found to be what neither the list showed nor this page wrote.
+    fn is_overwriting(&self, write: WriteId) -> bool {
+        let Some(own) = self.writes.get(&write) else { return false };
+        let (Change::Update(patch), Some(found)) = (&own.change, &own.found) else { return false };
+        patch.iter().any(|(field, wanted)| {
+            let (now, before) = (&found[field], own.before.get(field));
+            let is_ours =
+                |earlier: &Own| matches!(&earlier.change, Change::Update(patch) if patch.get(field) == Some(now));
+            before.is_some_and(|before| !before.is_object() && before != now)
+                && !now.is_object()
+                && now != wanted
+                && !self
+                    .writes
+                    .range(..write)
+                    .any(|(_, earlier)| earlier.collection == own.collection && is_ours(earlier))
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -311,6 +333,7 @@ impl World {
                 misjudged: false,
                 done: false,
                 confirmed: None,
+                before: Map::new(),
                 found: None,
             },
         );
@@ -325,6 +348,9 @@ impl World {
         };
         self.note(|| format!("{write:?} is made by {author:?}: {:?}", intent.layer));
         self.desk.outbox.push(self.now, intent, known.map(as_who));
+        if let (Some(own), Some(intent)) = (self.desk.writes.get_mut(&write), self.desk.outbox.intent(write)) {
+            own.before.clone_from(&intent.before);
+        }
         self.settle()
     }
 
@@ -405,8 +431,7 @@ impl World {
                 return Err(format!("{write:?} is sent before {earlier:?} is done"));
             }
         }
-        let is_in_conflict = desk.outbox.intent(write).is_some_and(|intent| own.is_in_conflict(intent));
-        if is_in_conflict {
+        if desk.is_overwriting(write) {
             return Err(format!("{write:?} is sent over what somebody else wrote"));
         }
         if own.lost && own.key.is_none() && matches!(own.change, Change::Create(_)) {
@@ -653,12 +678,12 @@ impl World {
         self.desk.outbox.identity_changed(self.now, who.map(as_who));
     }
 
-    pub(super) fn own_found(&mut self, who: Result<leptos_directus::live::Who, Error>) -> Verdict {
+    pub(super) fn own_found(&mut self, who: &Result<leptos_directus::live::Who, Error>) -> Verdict {
         self.note(|| format!("it is {who:?}"));
         let before = self.desk.outbox.last_known().cloned();
         self.desk.outbox.found(self.now, who.clone());
         // Not if it was asked too early to say anything.
-        if let Ok(who) = &who
+        if let Ok(who) = who
             && self.desk.outbox.who() == Some(who)
         {
             self.desk.unnoticed &= person(who) != self.who;

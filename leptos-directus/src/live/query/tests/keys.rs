@@ -572,18 +572,18 @@ fn where_relations_are_named_keys_are_read_once_it_is_known_that_none_leads_back
         changes_nothing(live);
     };
     answer_window(&mut live);
-    live.set_stands_alone(true);
+    live.set_stands_alone(Some(true));
     tell(&mut live, &[7], vec![with_author(7, "Grace")]);
     assert_eq!(changes(&mut live).changed, [(key(7), std::sync::Arc::new(with_author(7, "Grace")))]);
     // It leads back, as somebody knows by now.
-    live.set_stands_alone(false);
+    live.set_stands_alone(Some(false));
     live.hint(NOW, &[key(7)]);
     let read = window_read(&mut live);
     live.reply(NOW, read, Ok(page(rows())));
     outputs(&mut live);
     answer_window(&mut live);
     // Another visitor may be told of other relations.
-    live.set_stands_alone(true);
+    live.set_stands_alone(Some(true));
     live.change_identity(NOW);
     let read = window_read(&mut live);
     live.reply(NOW, read, Ok(page(rows())));
@@ -597,7 +597,7 @@ fn a_field_of_related_rows_that_is_lost_makes_the_window_be_read() {
     let with_author = |id: i64, author: Value| json!({ "id": id, "views": id * 10, "author": author });
     let rows = || (1..=ROWS).map(|id| with_author(id, json!({ "name": "Ada", "email": "a" }))).collect();
     let mut live = live(&query, rows());
-    live.set_stands_alone(true);
+    live.set_stands_alone(Some(true));
     tell(&mut live, &[7], vec![with_author(7, Value::Null)]);
     assert_eq!(changes(&mut live).changed.len(), 1, "no author is no lost field");
     tell(&mut live, &[7], vec![with_author(7, json!({ "name": "Ada" }))]);
@@ -609,7 +609,15 @@ fn related_rows_that_may_name_others_by_their_keys_make_the_window_be_read() {
     let query = by("views").fields(["id", "views", "author.*"]);
     let rows = (1..=ROWS).map(|id| json!({ "id": id, "views": id * 10, "author": { "edited": [1, 2] } })).collect();
     let mut live = live(&query, rows);
-    live.set_stands_alone(true);
+    live.set_stands_alone(Some(true));
+    live.hint(NOW, &[key(7)]);
+    window_read(&mut live);
+}
+
+#[test]
+fn a_query_that_names_its_own_rows_by_their_keys_is_read_whole_once_that_is_known() {
+    let mut live = live(&by("views"), all());
+    live.set_stands_alone(Some(false));
     live.hint(NOW, &[key(7)]);
     window_read(&mut live);
 }
