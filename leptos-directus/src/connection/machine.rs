@@ -183,6 +183,8 @@ struct Entry {
     stage: Stage,
     /// Directus has said nothing to it the last time.
     was_ignored: bool,
+    /// It was asked for anew on this socket before it was answered: there may be two answers, and the second one counts.
+    is_asked_twice: bool,
 }
 
 impl Entry {
@@ -372,7 +374,10 @@ impl Machine {
         self.next_id += 1;
         let id = SubscriptionId(self.next_id);
         let uid = format!("{}#{}", spec.label, self.next_id);
-        self.entries.insert(id, Entry { spec, uid, stage: Stage::Unsent { not_before: 0 }, was_ignored: false });
+        self.entries.insert(
+            id,
+            Entry { spec, uid, stage: Stage::Unsent { not_before: 0 }, was_ignored: false, is_asked_twice: false },
+        );
         self.settle(now);
         id
     }
@@ -573,6 +578,7 @@ impl Machine {
             if answers && !is_told && matches!(entry.stage, Stage::Pending { .. }) {
                 // One answer may be lost. Under the same name it replaces what may be there after all.
                 entry.stage = Stage::Unsent { not_before: 0 };
+                entry.is_asked_twice = true;
             } else if answers {
                 // What was said to nobody by name may have been said to it.
                 let collection = entry.spec.collection.clone();
@@ -658,6 +664,7 @@ impl Machine {
         self.farewells.clear();
         self.entries.retain(|_, entry| !matches!(entry.stage, Stage::Leaving { .. }));
         for (id, entry) in &mut self.entries {
+            entry.is_asked_twice = false;
             if !matches!(entry.stage, Stage::Unsent { .. }) {
                 entry.stage = Stage::Unsent { not_before: 0 };
                 self.outputs.push_back(Output::Event(*id, Notice::Lost));
@@ -790,6 +797,7 @@ impl Machine {
         if let Stage::Leaving { .. } = entry.stage {
             self.bid_farewell(id, 0);
         } else {
+            entry.is_asked_twice &= matches!(entry.stage, Stage::Pending { .. });
             entry.stage = Stage::Live;
             entry.was_ignored = false;
             self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
@@ -821,7 +829,10 @@ impl Machine {
             let mut leaving = Vec::new();
             for (id, entry) in &mut self.entries {
                 match entry.stage {
-                    Stage::Pending { .. } => entry.stage = Stage::Unsent { not_before },
+                    Stage::Pending { .. } => {
+                        entry.stage = Stage::Unsent { not_before };
+                        entry.is_asked_twice = true;
+                    }
                     Stage::Leaving { .. } => leaving.push(*id),
                     _ => {}
                 }
@@ -907,8 +918,9 @@ impl Machine {
 
     fn fail(&mut self, now: Millis, id: SubscriptionId, error: Error) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        let is_second_answer = std::mem::take(&mut entry.is_asked_twice);
         let alive = match entry.stage {
-            Stage::Live => true,
+            Stage::Live if !is_second_answer => true,
             Stage::Leaving { .. } => {
                 self.entries.remove(&id);
                 return;

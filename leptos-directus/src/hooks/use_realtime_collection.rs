@@ -219,7 +219,9 @@ impl UseRealtimeCollectionOptions {
     /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else; a logout forgets them. One page at a time keeps
     /// and takes up what has one name; another one takes over when it ends. A create that was on its way when the page ended is
     /// sent again only if its key is ours to give ([`client_keys`](Self::client_keys)); else the list's `error` says that it
-    /// may have been saved. The browser must have locks: it has over `https` and on `localhost`.
+    /// may have been saved. What waits under one name is sent in the order in which it was made; between two names a reload
+    /// keeps no order, so lists whose rows point to each other should share one. The browser must have locks: it has over
+    /// `https` and on `localhost`.
     pub fn persist(mut self, name: impl Into<String>) -> Self {
         self.persist = Some(name.into());
         self
