@@ -22,6 +22,10 @@ use crate::{
     protocol::Key,
 };
 
+mod compare;
+
+use compare::{compared_fields, has_changed};
+
 /// Writes on their way at once, at most.
 const SIDE_BY_SIDE: usize = 4;
 /// A write that was sent so often, while Directus answered other questions, and never answered, is given up.
@@ -632,7 +636,7 @@ impl Outbox {
                 entry.looks += u32::from(is_unanswered(&error) && !error.is_network());
                 self.block(now, &error);
             }
-            Ok(Some(row)) if let Some(field) = changed_meanwhile(entry, &row) => {
+            Ok(Some(row)) if let Some(field) = has_changed(&entry.intent, &entry.ours, &row) => {
                 if entry.uncertain {
                     // By this write itself, and as Directus keeps it; or by somebody else.
                     self.refuse_as_uncertain(at);
@@ -927,67 +931,6 @@ impl Outbox {
             self.outputs.push_back(OutboxOutput::Send(write));
         }
     }
-}
-
-/// The fields of an update of which it can be told whether somebody else changed them.
-fn compared_fields(intent: &Intent) -> impl Iterator<Item = &String> {
-    let patch = match &intent.layer.change {
-        Change::Update(patch) => Some(patch),
-        Change::Create(_) | Change::Delete => None,
-    };
-    let fields = patch.into_iter().flat_map(|patch| patch.iter());
-    let is_compared =
-        |(field, wanted): &(&String, &Value)| is_plain(wanted) && intent.before.get(*field).is_some_and(is_plain);
-    fields.filter(is_compared).map(|(field, _)| field)
-}
-
-/// A field that this is to change and that is neither what it was nor what this page made, or is to make, of it.
-fn changed_meanwhile(entry: &Entry, row: &Value) -> Option<String> {
-    let Change::Update(patch) = &entry.intent.layer.change else { return None };
-    let is_changed = |field: &&String| {
-        let ours = entry.ours.iter().map(|patch| patch.get(*field));
-        let known = ours.chain([entry.intent.before.get(*field), patch.get(*field)]).flatten();
-        row.get(*field).is_some_and(|now| is_plain(now) && !known.into_iter().any(|known| are_the_same(known, now)))
-    };
-    compared_fields(&entry.intent).find(is_changed).cloned()
-}
-
-/// Related rows are shown by their fields, which are none of the row itself.
-fn is_plain(value: &Value) -> bool {
-    !value.is_object() && !value.is_array()
-}
-
-/// Whether two plain values are the same, as far as that can be told: numbers may be texts, decimals end in zeros, and moments
-/// may lack their seconds.
-fn are_the_same(one: &Value, other: &Value) -> bool {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if one == other {
-        return true;
-    }
-    if one.is_null() || other.is_null() {
-        return false;
-    }
-    let (first, second) = (text(one), text(other));
-    let are_numbers = one.is_number() || other.is_number() || first.contains('.') && second.contains('.');
-    let number = |text: &str| text.parse::<f64>().ok();
-    #[expect(clippy::float_cmp, reason = "they were written as decimals, and are the same or not")]
-    let are_equal_numbers = || number(&first).is_some_and(|one| number(&second).is_some_and(|other| one == other));
-    first == second
-        || are_numbers && are_equal_numbers()
-        || moment(&first).is_some_and(|one| Some(one) == moment(&second))
-}
-
-/// A text that tells a day and a time, by the second, as if it were in no zone.
-fn moment(text: &str) -> Option<String> {
-    let (day, time) = text.split_once(['T', ' '])?;
-    let time = time.strip_suffix('Z').unwrap_or(time);
-    let (time, rest) = time.split_once('.').unwrap_or((time, ""));
-    let is_one = day.len() == 10
-        && [5, 8].contains(&time.len())
-        && day.bytes().chain(time.bytes()).all(|byte| byte.is_ascii_digit() || b"-:".contains(&byte))
-        && rest.bytes().all(|byte| byte.is_ascii_digit());
-    let (seconds, rest) = (if time.len() == 5 { ":00" } else { "" }, rest.trim_end_matches('0'));
-    is_one.then(|| format!("{day} {time}{seconds}.{rest}"))
 }
 
 fn row_name(intent: &Intent) -> String {
