@@ -69,6 +69,7 @@ fn related<'a>(row: &'a Value, way: &str) -> Option<&'a Map<String, Value>> {
     there.as_object()
 }
 
+/// Whether both name the same.
 fn have_the_same_fields(known: &Map<String, Value>, row: &Map<String, Value>) -> bool {
     known.len() == row.len() && row.keys().all(|name| known.contains_key(name))
 }
@@ -148,8 +149,7 @@ impl KeyReply<'_> {
     fn has_its_fields(&self, before: Option<&Value>, row: &Value) -> bool {
         let known = self.window.rows().next().and_then(|(_, known)| known.as_object());
         let (Some(known), Some(fields)) = (known, row.as_object()) else { return true };
-        fields.len() == known.len()
-            && fields.keys().all(|name| known.contains_key(name))
+        have_the_same_fields(known, fields)
             && self.shape.nested().iter().all(|way| {
                 let known = before.into_iter().chain(self.window.rows().take(SEEN).map(|(_, row)| &**row));
                 let known = known.filter_map(|known| related(known, way)).next();

@@ -383,8 +383,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "joining-outlasts-the-link",
         file: ENGINE,
-        text: "            member.bind();\n        }\n        let is_other",
-        becomes: "        }\n        let is_other",
+        text: "            // What it waits for now, it may as well wait for together.\n            member.bind();\n",
+        becomes: "",
         why: "after an outage a list is read before everything is announced, and again",
     },
     Fault {
@@ -481,8 +481,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "dropped-frames-not-sent-again",
         file: MACHINE,
-        text: "Stage::Pending { .. } => entry.stage = Stage::Unsent { not_before },",
-        becomes: "Stage::Pending { .. } => entry.stage = Stage::Failed { retry_at: not_before + 3_600_000 },",
+        text: "                        entry.stage = Stage::Unsent { not_before };\n",
+        becomes: "                        entry.stage = Stage::Failed { retry_at: not_before + 3_600_000 };\n",
         why: "a subscription that the rate limit dropped is not there",
     },
     Fault {
@@ -523,9 +523,23 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "lost-field-stays",
         file: REPLY,
-        text: "row.len() == known.len() && row.keys().all(|name| known.contains_key(name))",
+        text: "known.len() == row.len() && row.keys().all(|name| known.contains_key(name))",
         becomes: "row.len() < usize::MAX || known.is_empty()",
         why: "a field that the visitor lost stays in all rows but the changed one",
+    },
+    Fault {
+        name: "keys-read-though-a-found-collection-is-silent",
+        file: ENGINE,
+        text: "member.leads_elsewhere.map(|elsewhere| elsewhere && hears_all)",
+        becomes: "member.leads_elsewhere.map(|elsewhere| elsewhere || hears_all)",
+        why: "an author's new name shows in one row and not in the others",
+    },
+    Fault {
+        name: "second-answer-taken-for-an-event-s",
+        file: MACHINE,
+        text: "            Stage::Live if !is_second_answer => true,",
+        becomes: "            Stage::Live => true,",
+        why: "a subscription that was asked for again and refused is taken for a live one",
     },
     Fault {
         name: "keys-read-whatever-relations-lead-to",
