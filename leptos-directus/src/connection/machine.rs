@@ -183,7 +183,7 @@ struct Entry {
     stage: Stage,
     /// Directus has said nothing to it the last time.
     was_ignored: bool,
-    /// It was asked for anew on this socket before it was answered: there may be two answers, and the second one counts.
+    /// It was asked for anew on this socket before it was answered: there may be two answers, and a refusal is the second one.
     is_asked_twice: bool,
 }
 
@@ -797,7 +797,7 @@ impl Machine {
         if let Stage::Leaving { .. } = entry.stage {
             self.bid_farewell(id, 0);
         } else {
-            entry.is_asked_twice &= matches!(entry.stage, Stage::Pending { .. });
+            entry.is_asked_twice &= !matches!(entry.stage, Stage::Unsent { .. });
             entry.stage = Stage::Live;
             entry.was_ignored = false;
             self.outputs.push_back(Output::Event(id, Notice::Acknowledged(frame)));
