@@ -389,6 +389,8 @@ impl Machine {
             Stage::Pending { since } => entry.stage = Stage::Leaving { since },
             Stage::Leaving { .. } => {}
             Stage::Live => self.bid_farewell(id, 0),
+            // What was taken for a refusal may have been an event's error.
+            Stage::Failed { .. } if entry.is_asked_twice => self.bid_farewell(id, 0),
             Stage::Unsent { .. } | Stage::Failed { .. } => {
                 self.entries.remove(&id);
             }
@@ -745,6 +747,7 @@ impl Machine {
                 entry.stage = Stage::Unsent { not_before: 0 };
                 continue;
             }
+            entry.is_asked_twice &= !matches!(entry.stage, Stage::Failed { .. });
             entry.stage = Stage::Pending { since: now };
             self.outputs.push_back(Output::Send(ClientMessage::Subscribe {
                 collection: entry.spec.collection.clone(),
@@ -918,7 +921,7 @@ impl Machine {
 
     fn fail(&mut self, now: Millis, id: SubscriptionId, error: Error) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let is_second_answer = std::mem::take(&mut entry.is_asked_twice);
+        let is_second_answer = entry.is_asked_twice;
         let alive = match entry.stage {
             Stage::Live if !is_second_answer => true,
             Stage::Leaving { .. } => {

@@ -262,8 +262,8 @@ impl Run {
         }
         if !polled {
             if self.world.subscriptions_are_true().is_err() {
-                // It may be the moment in which some of them end.
-                self.world.pass(1_500)?;
+                // It may be the moment in which some of them end, or they are many: nine are asked for in a second.
+                self.world.pass(3_000)?;
                 self.world.subscriptions_are_true()?;
             }
             self.untold()?;
