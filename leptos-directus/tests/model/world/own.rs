@@ -634,7 +634,9 @@ impl World {
     pub(super) fn own_looked(&mut self, write: WriteId, found: Result<Option<Value>, Error>) -> Verdict {
         self.note(|| format!("{write:?} was looked for: {found:?}"));
         if let Some(own) = self.desk.writes.get_mut(&write) {
-            own.misjudged |= own.sent_as != self.who && (self.desk.unnoticed || !self.desk.certain);
+            // What happened elsewhere shows when the link is back, and not before.
+            let is_away = !matches!(self.status, ConnectionStatus::Connected);
+            own.misjudged |= own.sent_as != self.who && (self.desk.unnoticed || !self.desk.certain || is_away);
             own.found = found.as_ref().ok().and_then(Option::clone).filter(Value::is_object);
         }
         self.desk.outbox.checked(self.now, write, found);
