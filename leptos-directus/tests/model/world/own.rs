@@ -394,7 +394,8 @@ impl World {
                 OutboxOutput::Tell(intent, progress) => self.own_told(&intent, &progress)?,
                 OutboxOutput::Touch(collection, key) => {
                     for watched in self.watched.values_mut() {
-                        watched.allowed += 2 * u64::from(watched.shape.collection.name() == collection);
+                        let is_touched = watched.shape.collection.name() == collection || watched.shape.relates();
+                        watched.allowed += 2 * u64::from(is_touched);
                     }
                     let keys: Vec<Key> = key.into_iter().collect();
                     self.engine.touch(self.now, &collection, &keys);
