@@ -156,6 +156,8 @@ struct Entry {
     refusal: Option<Error>,
     who: Option<Who>,
     generation: u64,
+    /// The generation in which it was looked whether its row is there.
+    looked_in: u64,
     /// How often it was sent and nobody answered.
     unanswered: u32,
 }
@@ -384,6 +386,7 @@ impl Outbox {
             refusal: None,
             who: who.or_else(|| self.who.clone()),
             generation: self.generation,
+            looked_in: self.generation,
             unanswered: 0,
         });
         self.pump(now);
@@ -445,6 +448,7 @@ impl Outbox {
                     refusal: None,
                     who: Some(who.clone()),
                     generation: self.generation,
+                    looked_in: self.generation,
                     unanswered: 0,
                     intent,
                 },
@@ -575,6 +579,11 @@ impl Outbox {
         if self.entries[at].state == State::Comparing {
             self.compared(now, at, result);
             self.pump(now);
+            return;
+        }
+        if self.entries[at].looked_in != self.generation {
+            // A login has ended meanwhile: somebody else may have looked.
+            self.check(at);
             return;
         }
         let entry = &mut self.entries[at];
@@ -742,6 +751,7 @@ impl Outbox {
 
     fn check(&mut self, at: usize) {
         self.entries[at].state = State::Checking;
+        self.entries[at].looked_in = self.generation;
         let write = self.entries[at].intent.layer.write;
         self.outputs.push_back(OutboxOutput::Check(write));
     }

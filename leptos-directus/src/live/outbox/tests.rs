@@ -289,6 +289,8 @@ fn what_somebody_else_may_see_does_not_confirm_a_write() {
     outbox.identity_changed(NOW, Some(None));
     outbox.outputs();
     outbox.checked(NOW, WriteId(1), Ok(Some(Value::Null)));
+    assert_eq!(outbox.happens(), ["check 1"], "whoever looked, it was before the logout");
+    outbox.checked(NOW, WriteId(1), Ok(Some(Value::Null)));
     assert_eq!(outbox.happens(), ["1 uncertain", "touch 1"]);
     // Whoever logs in anew is no other.
     outbox.update(3, 3);
@@ -297,12 +299,16 @@ fn what_somebody_else_may_see_does_not_confirm_a_write() {
     outbox.identity_changed(NOW, Some(None));
     outbox.outputs();
     outbox.checked(NOW, WriteId(3), Ok(Some(Value::Null)));
+    assert_eq!(outbox.happens(), ["check 3"]);
+    outbox.checked(NOW, WriteId(3), Ok(Some(Value::Null)));
     assert_eq!(outbox.happens(), ["3 confirmed", "touch 3"]);
     outbox.delete(2, 2);
     outbox.outputs();
     outbox.answered(NOW, WriteId(2), Err(forbidden()));
     outbox.identity_changed(NOW, Some(Some("eve".to_owned())));
     outbox.outputs();
+    outbox.checked(NOW, WriteId(2), Ok(None));
+    assert_eq!(outbox.happens(), ["check 2"]);
     outbox.checked(NOW, WriteId(2), Ok(None));
     assert_eq!(outbox.happens(), ["2 refused", "touch 2"]);
 }
