@@ -670,13 +670,7 @@ impl Outbox {
                 continue;
             }
             match &earlier.intent.layer.change {
-                Change::Update(patch) => intent.before.retain(|field, before| {
-                    let earlier = earlier.intent.before.get(field);
-                    if let Some(earlier) = earlier.filter(|_| patch.contains_key(field)) {
-                        before.clone_from(earlier);
-                    }
-                    !patch.contains_key(field) || earlier.is_some()
-                }),
+                Change::Update(patch) => rebase(&mut intent.before, patch, |field| earlier.intent.before.get(field)),
                 Change::Create(_) | Change::Delete => intent.before.clear(),
             }
         }
@@ -695,13 +689,7 @@ impl Outbox {
                 self.entries[later].ours.push(Arc::clone(&patch));
                 continue;
             };
-            self.entries[later].intent.before.retain(|field, before| {
-                let answered = answer.get(field);
-                if let Some(answered) = answered.filter(|_| patch.contains_key(field)) {
-                    before.clone_from(answered);
-                }
-                !patch.contains_key(field) || answered.is_some()
-            });
+            rebase(&mut self.entries[later].intent.before, &patch, |field| answer.get(field));
         }
     }
 
@@ -889,11 +877,7 @@ impl Outbox {
     fn may_go(&self, at: usize) -> bool {
         let entry = &self.entries[at];
         let is_update = |entry: &Entry| matches!(entry.intent.layer.change, Change::Update(_));
-        let is_other = |before: &Entry| {
-            is_update(before)
-                && (before.intent.collection != entry.intent.collection
-                    || self.row(&before.intent) != self.row(&entry.intent))
-        };
+        let is_other = |before: &Entry| is_update(before) && !self.are_of_one_row(&before.intent, &entry.intent);
         let mut before = self.entries.iter().take(at);
         if is_update(entry) { before.all(is_other) } else { at == 0 }
     }
@@ -941,6 +925,24 @@ impl Outbox {
             self.outputs.push_back(OutboxOutput::Send(write));
         }
     }
+}
+
+/// What an earlier update sets was something else before it, or is after it, as far as that is known.
+fn rebase<'v>(
+    before: &mut Map<String, Value>,
+    earlier: &Map<String, Value>,
+    known: impl Fn(&str) -> Option<&'v Value>,
+) {
+    before.retain(|field, before| {
+        if !earlier.contains_key(field) {
+            return true;
+        }
+        let known = known(field);
+        if let Some(known) = known {
+            before.clone_from(known);
+        }
+        known.is_some()
+    });
 }
 
 fn row_name(intent: &Intent) -> String {

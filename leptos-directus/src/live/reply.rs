@@ -152,7 +152,7 @@ impl KeyReply<'_> {
         have_the_same_fields(known, fields)
             && self.shape.nested().iter().all(|way| {
                 let known = before.into_iter().chain(self.window.rows().take(SEEN).map(|(_, row)| &**row));
-                let known = known.filter_map(|known| related(known, way)).next();
+                let known = { known }.find_map(|known| related(known, way));
                 known.zip(related(row, way)).is_none_or(|(known, row)| have_the_same_fields(known, row))
             })
     }

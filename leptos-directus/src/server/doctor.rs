@@ -13,11 +13,7 @@ use super::{
     mode::Mode,
     relations::{TOKEN_MEND, TOKEN_OF_ADMINISTRATOR, TOKEN_REFUSED, are_administrators},
 };
-use crate::{
-    protocol::Secret,
-    rest::Rest,
-    transport::{Credentials, HttpClient},
-};
+use crate::{protocol::Secret, rest::Rest};
 
 /// How long Directus may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -108,8 +104,8 @@ impl DirectusServer {
             Err(error) => Finding::bad("no WebSocket could be opened", Verdict::of(error).message()),
         });
         findings.push(self.cookie_finding().await);
-        if let Some(token) = &config.directus_schema_token {
-            findings.push(self.schema_token_finding(token).await);
+        if let Some(rest) = self.by_token() {
+            findings.push(schema_token_finding(&rest).await);
         }
         findings.push(Finding::good(if self.0.settings.allowed_origins.is_empty() {
             "sockets and writes are taken from pages of this server's own host only".to_owned()
@@ -147,24 +143,20 @@ impl DirectusServer {
         }
     }
 
-    /// Asks Directus by the token itself what the server asks by it.
-    async fn schema_token_finding(&self, token: &Secret) -> Finding {
-        let http = HttpClient::new(self.http(), self.0.upstream.tls());
-        let rest = Rest::new(http, self.upstream().as_str(), Credentials::Token(token.clone()));
-        match rest.relations().await {
-            Ok(Some(relations)) if are_administrators(&relations) => {
-                Finding::warning(TOKEN_OF_ADMINISTRATOR, TOKEN_MEND)
-            }
-            Ok(Some(_)) => Finding::good(
-                "Directus tells DIRECTUS_SCHEMA_TOKEN where relations lead: the lists of all visitors follow theirs",
-            ),
-            Ok(None) => Finding::bad(TOKEN_REFUSED, TOKEN_MEND),
-            Err(error) => Finding::bad("DIRECTUS_SCHEMA_TOKEN could not be tried", error.to_string()),
-        }
-    }
-
     fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.upstream().as_str().trim_end_matches('/'))
+    }
+}
+
+/// Asks Directus by the token itself what the server asks by it.
+async fn schema_token_finding(rest: &Rest) -> Finding {
+    match rest.relations().await {
+        Ok(Some(relations)) if are_administrators(&relations) => Finding::warning(TOKEN_OF_ADMINISTRATOR, TOKEN_MEND),
+        Ok(Some(_)) => Finding::good(
+            "Directus tells DIRECTUS_SCHEMA_TOKEN where relations lead: the lists of all visitors follow theirs",
+        ),
+        Ok(None) => Finding::bad(TOKEN_REFUSED, TOKEN_MEND),
+        Err(error) => Finding::bad("DIRECTUS_SCHEMA_TOKEN could not be tried", error.to_string()),
     }
 }
 

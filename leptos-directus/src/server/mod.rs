@@ -196,12 +196,17 @@ impl DirectusServer {
         }
     }
 
-    /// By our own token, if there is one that is good for it.
-    async fn look_by_token(&self, question: &Question) -> Option<Seen> {
-        let token = self.0.settings.config.directus_schema_token.as_ref()?;
+    /// Reads from Directus by our own token, if there is one.
+    fn by_token(&self) -> Option<Rest> {
+        let token = self.0.settings.config.directus_schema_token.clone()?;
         let upstream = &self.0.upstream;
         let http = HttpClient::new(upstream.http(), upstream.tls());
-        let rest = Rest::new(http, upstream.base().as_str(), Credentials::Token(token.clone()));
+        Some(Rest::new(http, upstream.base().as_str(), Credentials::Token(token)))
+    }
+
+    /// By our own token, if there is one that is good for it.
+    async fn look_by_token(&self, question: &Question) -> Option<Seen> {
+        let rest = self.by_token()?;
         match self.0.schema.ask(Whose::OurToken, rest).await {
             Word::Told(relations) => Some(Seen::Leads(question.answer(&relations))),
             Word::Refused => None,

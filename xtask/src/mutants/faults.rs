@@ -572,8 +572,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "second-update-overwrites-what-the-first-did-not",
         file: OUTBOX,
-        text: "!patch.contains_key(field) || earlier.is_some()",
-        becomes: "!patch.contains_key(field)",
+        text: "        known.is_some()\n",
+        becomes: "        false\n",
         why: "of two updates that waited the second one overwrites what somebody else wrote",
     },
     Fault {
