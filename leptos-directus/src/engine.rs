@@ -312,7 +312,12 @@ impl Engine {
         self.queries.insert(id, member);
         self.tie(now, id, &own, Tie::Asked);
         for collection in watch {
-            self.tie(now, id, &(collection, "id".to_owned()), Tie::Asked);
+            if collection == own.0 {
+                // Whoever asks for it says that its rows change one another.
+                self.shows_itself(id);
+            } else {
+                self.tie(now, id, &(collection, "id".to_owned()), Tie::Asked);
+            }
         }
         if let Some(found) = found {
             self.follow(now, id, &found, Tie::Found);
@@ -333,10 +338,16 @@ impl Engine {
         if let Some(member) = self.queries.get_mut(&id)
             && (has_joined || member.shows_itself != showed_itself)
         {
-            member.live.hint(now, &[]);
+            member.live.suspect(now, &[]);
         }
         self.feed(now, id);
         self.settle(now);
+    }
+
+    fn shows_itself(&mut self, id: QueryId) {
+        if let Some(member) = self.queries.get_mut(&id) {
+            member.shows_itself = true;
+        }
     }
 
     fn follow(&mut self, now: Millis, id: QueryId, leads: &Leads, tie: Tie) {
@@ -399,7 +410,7 @@ impl Engine {
     /// The last one who showed the query is gone: it lingers, so that going back costs nothing.
     pub fn release(&mut self, now: Millis, id: QueryId) {
         if let Some(member) = self.queries.get_mut(&id) {
-            member.leaves_at = Some(now + self.linger);
+            member.leaves_at = Some(now.saturating_add(self.linger));
         }
         self.settle(now);
     }
@@ -505,9 +516,12 @@ impl Engine {
             Wake::Visible { hidden } => hidden >= LONG_HIDDEN,
             Wake::Offline | Wake::Asked => false,
         };
-        if in_doubt {
-            for member in self.queries.values_mut() {
-                member.live.hint(now, &[]);
+        for member in self.queries.values_mut() {
+            if wake != Wake::Offline {
+                member.live.hurry(now);
+            }
+            if in_doubt {
+                member.live.suspect(now, &[]);
             }
         }
         self.settle(now);
@@ -635,7 +649,7 @@ impl Engine {
                     && !is_in_doubt
                     && let Some(member) = self.queries.get_mut(&id)
                 {
-                    member.live.hint(now, &[]);
+                    member.live.suspect(now, &[]);
                 }
             }
             // A change in a collection that is only watched says nothing of the query's own keys.

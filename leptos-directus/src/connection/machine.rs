@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backoff, ConnectionStatus, Millis};
+use super::{Backoff, ConnectionStatus, Millis, after};
 use crate::{
     error::Error,
     protocol::{ClientMessage, ErrorFrame, EventKind, ServerMessage, SubscriptionEvent, SubscriptionFrame},
@@ -190,7 +190,7 @@ struct Entry {
 impl Entry {
     fn is_overdue(&self, now: Millis, patience: Duration) -> bool {
         match self.stage {
-            Stage::Pending { since } | Stage::Leaving { since } => now >= since + millis(patience),
+            Stage::Pending { since } | Stage::Leaving { since } => now >= after(since, patience),
             _ => false,
         }
     }
@@ -287,9 +287,8 @@ fn collection_named_by(message: &str) -> Option<String> {
     (!rest.contains("Queried in ") || rest.contains("Queried in root")).then(|| name.to_owned())
 }
 
-fn millis(duration: Duration) -> Millis {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
+/// An opening that takes longer than this may have got lost: whoever asks for a try then gets a new one.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 
 impl Machine {
     /// Idle, with nothing subscribed.
@@ -341,19 +340,19 @@ impl Machine {
     /// When [`tick`](Self::tick) wants to be called; never, if nothing is to come.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let mut earliest = self.idle_since.map(|since| since + millis(self.config.linger));
+        let mut earliest = self.idle_since.map(|since| after(since, self.config.linger));
         let mut consider = |at: Millis| earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
         match &self.phase {
             Phase::Idle => return None,
-            Phase::Connecting { since } => consider(since + millis(self.config.connect_timeout)),
+            Phase::Connecting { since } => consider(after(*since, self.config.connect_timeout)),
             Phase::Waiting { retry_at } => consider(*retry_at),
             Phase::Open { last_frame, ping_deadline, .. } => {
-                consider(ping_deadline.unwrap_or(last_frame + millis(self.config.ping_after)));
+                consider(ping_deadline.unwrap_or(after(*last_frame, self.config.ping_after)));
                 for entry in self.entries.values() {
                     match entry.stage {
                         Stage::Unsent { not_before } => consider(not_before.max(self.rate_from())),
                         Stage::Pending { since } | Stage::Leaving { since } => {
-                            consider(since + millis(self.config.acknowledge_timeout));
+                            consider(after(since, self.config.acknowledge_timeout));
                         }
                         Stage::Failed { retry_at } => consider(retry_at),
                         Stage::Live => {}
@@ -439,10 +438,18 @@ impl Machine {
                 self.backoff.reset();
                 self.open(now);
             }
+            // It may have set out while there was no network, and would be waited for until its time is out.
+            (Phase::Connecting { since }, Wake::Online | Wake::Visible { .. } | Wake::Asked)
+                if now >= after(*since, HANDSHAKE) =>
+            {
+                self.outputs.push_back(Output::Close);
+                self.backoff.reset();
+                self.open(now);
+            }
             // Whatever was said of the network: only an answer tells. The ping's deadline is short, because a socket that
             // survived a sleep looks open for many minutes.
             (Phase::Open { ping_deadline, .. }, _) => {
-                let soon = now + millis(self.config.pong_timeout) / 2;
+                let soon = after(now, self.config.pong_timeout / 2);
                 // One ping is enough, however often somebody looks.
                 let is_asked = ping_deadline.is_some();
                 *ping_deadline = Some(ping_deadline.map_or(soon, |deadline| deadline.min(soon)));
@@ -481,7 +488,7 @@ impl Machine {
         if error.is_unauthorized() {
             let retry_in =
                 self.config.refused_retry.mul_f64(0.75) + self.backoff.next_delay().min(Duration::from_secs(5));
-            self.phase = Phase::Waiting { retry_at: now + millis(retry_in) };
+            self.phase = Phase::Waiting { retry_at: after(now, retry_in) };
             self.set_status(ConnectionStatus::NeedsAuth { reason: error.message().to_owned(), retry_in });
         } else {
             self.wait(now, error.message(), error.retry_after());
@@ -525,7 +532,7 @@ impl Machine {
     pub fn tick(&mut self, now: Millis) {
         match &mut self.phase {
             Phase::Idle => {}
-            Phase::Connecting { since } if now >= *since + millis(self.config.connect_timeout) => {
+            Phase::Connecting { since } if now >= after(*since, self.config.connect_timeout) => {
                 self.outputs.extend([Output::Close, Output::Silent]);
                 let seconds = self.config.connect_timeout.as_secs();
                 self.wait(now, &format!("no answer to the socket's opening within {seconds} s"), None);
@@ -534,21 +541,21 @@ impl Machine {
             Phase::Waiting { retry_at } if now >= *retry_at => self.open(now),
             Phase::Waiting { .. } => {}
             Phase::Open { since, last_frame, ping_deadline } => {
-                if now >= *since + millis(self.config.stable_after) {
+                if now >= after(*since, self.config.stable_after) {
                     self.backoff.reset();
                 }
                 if ping_deadline.is_some_and(|deadline| now >= deadline) {
                     self.outputs.extend([Output::Close, Output::Silent]);
                     self.drop_link(now, "the link is dead: a ping was not answered");
-                } else if ping_deadline.is_none() && now >= *last_frame + millis(self.config.ping_after) {
-                    *ping_deadline = Some(now + millis(self.config.pong_timeout));
+                } else if ping_deadline.is_none() && now >= after(*last_frame, self.config.ping_after) {
+                    *ping_deadline = Some(after(now, self.config.pong_timeout));
                     self.send(now, ClientMessage::Ping { uid: None });
                 } else {
                     self.miss_answers(now);
                 }
             }
         }
-        if self.idle_since.is_some_and(|since| now >= since + millis(self.config.linger)) {
+        if self.idle_since.is_some_and(|since| now >= after(since, self.config.linger)) {
             self.idle_since = None;
             if !matches!(self.phase, Phase::Idle) {
                 self.outputs.push_back(Output::Close);
@@ -644,7 +651,7 @@ impl Machine {
 
     fn drop_link(&mut self, now: Millis, reason: &str) {
         if let Phase::Open { since, .. } = self.phase
-            && now >= since + millis(self.config.stable_after)
+            && now >= after(since, self.config.stable_after)
         {
             self.backoff.reset();
         }
@@ -655,7 +662,7 @@ impl Machine {
     fn wait(&mut self, now: Millis, reason: &str, at_least: Option<Duration>) {
         let delay = self.backoff.next_delay();
         let retry_in = at_least.map_or(delay, |least| least.min(self.config.longest_delay) + delay);
-        self.phase = Phase::Waiting { retry_at: now + millis(retry_in) };
+        self.phase = Phase::Waiting { retry_at: after(now, retry_in) };
         let attempt = self.backoff.attempt();
         self.set_status(ConnectionStatus::Reconnecting { attempt, retry_in, reason: reason.to_owned() });
     }
@@ -706,10 +713,10 @@ impl Machine {
     }
 
     fn send_farewells(&mut self, now: Millis) {
-        let patience = millis(self.config.acknowledge_timeout);
+        let patience = self.config.acknowledge_timeout;
         // One that was never answered is let go: at worst its events are nobody's.
         self.farewells.retain(|_, farewell| match farewell.stage {
-            Telling::Sent { since } => now < since + patience,
+            Telling::Sent { since } => now < after(since, patience),
             Telling::Unsent { .. } => true,
         });
         let due: Vec<_> = self
@@ -929,7 +936,7 @@ impl Machine {
                 return;
             }
             _ => {
-                entry.stage = Stage::Failed { retry_at: now + millis(self.config.refused_retry) };
+                entry.stage = Stage::Failed { retry_at: after(now, self.config.refused_retry) };
                 false
             }
         };

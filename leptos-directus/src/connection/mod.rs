@@ -21,3 +21,8 @@ pub use status::ConnectionStatus;
 
 /// Milliseconds on a clock that never goes back; where it starts is nobody's business.
 pub type Millis = u64;
+
+/// This long after that; never, if it is too long.
+pub(crate) fn after(since: Millis, wait: std::time::Duration) -> Millis {
+    since.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}

@@ -131,6 +131,15 @@ impl Scene {
         assert_eq!((&self.sent[..], &self.reads[..]), (&[][..], &[][..]));
     }
 
+    /// Time passes, and what did not change is read once more.
+    fn be_still(&mut self) {
+        self.tick_to(self.now + 12_000);
+        self.frame(json!({ "type": "pong" }));
+        if !self.reads.is_empty() {
+            self.answer_read();
+        }
+    }
+
     fn tick_to(&mut self, now: Millis) {
         self.now = now;
         self.engine.tick(now);
@@ -294,6 +303,43 @@ fn rows_that_show_others_of_their_collection_are_read_when_those_change() {
     assert_eq!(scene.engine.counts().subscriptions, 3);
 }
 
+/// It failed: a row that Directus deletes with its parent (`ON DELETE CASCADE`) is not announced, and stayed.
+#[test]
+fn a_list_that_watches_its_own_collection_is_read_whole_when_anything_changes_in_it() {
+    let mut scene = Scene::new();
+    let query = Query::new().fields(["id"]).sort("id").for_reading("id");
+    let config = LiveConfig { window: WindowShape::of(&query, "id"), small: 0, ..LiveConfig::default() };
+    let spec = QuerySpec { config, watch: vec!["posts".to_owned()], ..Scene::spec(&[]) };
+    scene.engine.attach(scene.now, POSTS, spec, None);
+    scene.answer_all();
+    scene.answer_read();
+    let sent = std::mem::take(&mut scene.sent);
+    scene.announce("posts", 2, &sent);
+    assert_eq!(scene.answer_read(), ReadScope::Window);
+    assert_eq!(scene.engine.counts().subscriptions, 3);
+}
+
+#[test]
+fn reads_that_failed_are_tried_again_when_somebody_asks() {
+    for wake in [Wake::Online, Wake::Visible { hidden: Duration::ZERO }, Wake::Asked] {
+        let mut scene = Scene::new();
+        scene.engine.attach(scene.now, POSTS, Scene::spec(&[]), None);
+        scene.answer_all();
+        scene.sent.clear();
+        let (query, read, _) = scene.reads.remove(0);
+        scene.engine.reply(scene.now, query, read, Err(Error::network("the answer was lost")));
+        scene.drain();
+        scene.assert_quiet();
+        scene.engine.wake(scene.now, Wake::Offline);
+        scene.drain();
+        scene.assert_quiet();
+        scene.engine.wake(scene.now, wake);
+        scene.drain();
+        scene.answer_read();
+        assert_eq!(scene.status, Some((LiveStatus::Live, None)), "{wake:?}");
+    }
+}
+
 #[test]
 fn keys_are_read_only_while_all_that_relations_lead_to_is_announced_and_known() {
     let mut scene = Scene::new();
@@ -304,25 +350,31 @@ fn keys_are_read_only_while_all_that_relations_lead_to_is_announced_and_known() 
     scene.answer_all();
     scene.answer_read();
     let posts = std::mem::take(&mut scene.sent);
+    scene.be_still();
     scene.announce("posts", 2, &posts);
     assert_eq!(scene.answer_read(), ReadScope::Window, "an author's new name is not announced");
+    scene.be_still();
 
     // They are to be followed now.
     scene.refused.clear();
     scene.tick_to(scene.now + 40_000);
     scene.answer_all();
     scene.answer_read();
+    scene.be_still();
     scene.announce("posts", 2, &posts);
     assert_eq!(scene.answer_read(), ReadScope::Keys(vec![2.into()]));
+    scene.be_still();
 
     // It leads somewhere else, too, and nobody says where.
     scene.engine.find(scene.now, POSTS, &Leads { is_all: false, ..leads(&["authors"]) });
     scene.drain();
     scene.announce("posts", 2, &posts);
     assert_eq!(scene.answer_read(), ReadScope::Window);
+    scene.be_still();
     scene.find(&["authors"]);
     scene.announce("posts", 2, &posts);
     assert_eq!(scene.answer_read(), ReadScope::Keys(vec![2.into()]));
+    scene.be_still();
 
     // Another visitor may be told of other relations.
     scene.engine.identity_changed(scene.now);
@@ -333,4 +385,5 @@ fn keys_are_read_only_while_all_that_relations_lead_to_is_announced_and_known() 
     let posts = std::mem::take(&mut scene.sent);
     scene.announce("posts", 2, &posts);
     assert_eq!(scene.answer_read(), ReadScope::Window);
+    scene.be_still();
 }

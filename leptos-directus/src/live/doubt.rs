@@ -36,6 +36,14 @@ impl Doubt {
         }
     }
 
+    /// What the other one doubts, too.
+    pub(super) fn merge(&mut self, other: Self, bound: usize) {
+        match other {
+            Self::Keys(keys) => self.add(&keys, bound),
+            Self::All => *self = Self::All,
+        }
+    }
+
     pub(super) fn is_any(&self) -> bool {
         match self {
             Self::Keys(keys) => !keys.is_empty(),

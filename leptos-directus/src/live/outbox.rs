@@ -601,9 +601,10 @@ impl Outbox {
                 let error = gone(&entry.intent);
                 self.refuse(at, error);
             }
-            // An administrator who may update it, and Directus answered nothing: it is there, so it was done.
+            // An administrator who may update it, and Directus answered nothing: it is there, so it was done. Not if a login ended since
+            // it was sent, though the visitor may be the same: another tab's session may have sent it.
             (Ok(Some(row)), Change::Update(_)) if refusal.as_ref().is_some_and(Error::is_conflict) => {
-                if is_same {
+                if entry.generation == self.generation {
                     self.confirm(at, row);
                 } else {
                     let what =

@@ -374,7 +374,15 @@ impl Overlay {
         let laid = &mut self.laid[at].layer;
         if let (Change::Create(_), Some(row), Some(key)) = (&laid.change, row, key) {
             laid.key = Some(key.clone());
-            if row.as_key() != Some(&key) && !self.names.contains_key(&key) {
+            if let Some(name) = self.names.get(&key).filter(|name| **name != row).cloned() {
+                // Another one that is created here was to have this key, and Directus gave it away: it goes by that name.
+                for laid in self.laid.iter_mut().filter(|laid| laid.layer.row.as_ref() == Some(&row)) {
+                    laid.layer.row = Some(name.clone());
+                }
+                self.keys.insert(row, key.clone());
+                touched.push(name);
+                named = true;
+            } else if row.as_key() != Some(&key) && !self.names.contains_key(&key) {
                 touched.push(self.give_key(&row, &key));
                 named = true;
             }

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::{
     doubt::Doubt,
     reply::{KeyReply, Sight},
+    settling::Settling,
     shape::{ReadScope, WindowShape},
     window::{RowChanges, Window},
 };
 use crate::{
-    connection::{Backoff, Millis},
+    connection::{Backoff, Millis, after},
     error::Error,
     protocol::Key,
     rest::Page,
@@ -24,6 +25,12 @@ const TIMED_EVERY: Duration = Duration::from_secs(60);
 
 /// Windows of no more rows than this are read whole, if nothing else is said.
 pub(super) const SMALL: usize = 50;
+
+/// No interval is shorter than this, whatever the app says: nothing would ever be still.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// What is announced so soon after the announcements came up may be the rest of a batch whose beginning nobody told.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// A read that has been on its way for this long when the link comes back is taken for lost with the old one.
 const LOST_WITH_THE_LINK: Millis = 1_000;
@@ -50,9 +57,10 @@ pub struct LiveConfig {
     /// If more keys than this are in doubt, or more than a quarter of the window, the window is read whole: 500.
     pub keys_at_most: usize,
     /// Read again this often, whatever is announced, for what nobody announces (hazards H9, H11, H15). By default every
-    /// 5 minutes, and every 60 s where the query's filter names the time (`$NOW`); never for `Duration::MAX`.
+    /// 5 minutes, and every 60 s where the query's filter names the time (`$NOW`); never for `Duration::MAX`, and no more often
+    /// than once a second.
     pub revalidate_every: Option<Duration>,
-    /// While there is no socket, read this often: 30 s.
+    /// While there is no socket, read this often: 30 s. Never for `Duration::MAX`, and no more often than once a second.
     pub poll_every: Duration,
     /// Without rows from the server, and without a socket by then, read all the same: 1 s.
     pub first_read_after: Duration,
@@ -82,13 +90,13 @@ impl Default for LiveConfig {
 impl LiveConfig {
     /// How soon what was refused is asked for again.
     fn asks_again(&self) -> Duration {
-        self.revalidates().map_or(self.refused_retry, |every| every.min(self.refused_retry))
+        self.revalidates().map_or(self.refused_retry, |every| every.min(self.refused_retry)).max(SHORTEST)
     }
 
     /// How often to read again, whatever is announced.
     fn revalidates(&self) -> Option<Duration> {
         let default = if self.window.moves_with_time() { TIMED_EVERY } else { EVERY };
-        Some(self.revalidate_every.unwrap_or(default)).filter(|every| *every < Duration::MAX)
+        self.revalidate_every.map_or(Some(default), interval)
     }
 }
 
@@ -233,6 +241,8 @@ struct Flight {
 /// query.unfed(23);
 /// query.feed(24, Feed::Down);
 /// query.distrust();
+/// query.hurry(25);
+/// query.suspect(25, &[1.into()]);
 /// query.set_stands_alone(Some(true));
 /// if let Some(at) = query.deadline() {
 ///     query.tick(at);
@@ -249,6 +259,9 @@ pub struct LiveQuery {
     down_since: Option<Millis>,
     /// What may have changed since it was last asked for.
     doubt: Doubt,
+    /// What may not have been there yet when it was read.
+    settling: Settling,
+    fresh_until: Millis,
     /// Reads without a feed too, once: somebody asked for it.
     asked: bool,
     /// A read that was sent while everything was announced has come back since the feed came up.
@@ -278,8 +291,9 @@ pub struct LiveQuery {
     outputs: VecDeque<Output>,
 }
 
-fn millis(duration: Duration) -> Millis {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// `MAX` is never.
+fn interval(every: Duration) -> Option<Duration> {
+    (every < Duration::MAX).then_some(every.max(SHORTEST))
 }
 
 impl LiveQuery {
@@ -297,6 +311,8 @@ impl LiveQuery {
             feed: Feed::Down,
             down_since: Some(now),
             doubt: Doubt::All,
+            settling: Settling::default(),
+            fresh_until: now,
             asked: false,
             caught_up: false,
             polled: false,
@@ -367,9 +383,11 @@ impl LiveQuery {
 
     /// When the next read is due, as far as nothing else happens: now (0), later, or never.
     fn due(&self) -> Option<Millis> {
-        let hinted = (self.doubt.is_any() && self.feed != Feed::Down).then_some(0);
+        let is_fed = self.feed != Feed::Down;
+        let hinted = (self.doubt.is_any() && is_fed).then_some(0);
+        let settles = self.settling.due().filter(|_| is_fed);
         // A failed or refused read is tried again, whatever the feed says.
-        [hinted, self.retry_at, self.whole_due()].into_iter().flatten().min()
+        [hinted, settles, self.retry_at, self.whole_due()].into_iter().flatten().min()
     }
 
     /// When the window is due, whatever is hinted at.
@@ -380,14 +398,14 @@ impl LiveQuery {
             consider(0);
         }
         if !self.loaded && !self.refused && self.doubt == Doubt::All {
-            consider(self.born + millis(self.config.first_read_after));
+            consider(after(self.born, self.config.first_read_after));
         }
-        if let Some(since) = self.down_since {
+        if let (Some(every), Some(since)) = (interval(self.config.poll_every), self.down_since) {
             let last = self.read_at.map_or(since, |read_at| read_at.max(since));
-            consider(last + millis(self.config.poll_every));
+            consider(after(last, every));
         }
         if let (Some(every), Some(read_at)) = (self.config.revalidates(), self.read_at) {
-            consider(read_at.saturating_add(millis(every)));
+            consider(after(read_at, every));
         }
         due
     }
@@ -434,6 +452,7 @@ impl LiveQuery {
         }
         self.doubt = Doubt::All;
         self.only_whole = false;
+        self.fresh_until = after(now, FRESH);
         if feed == Feed::Up {
             self.down_since = None;
             // What failed before may well work now; a wait that the server asked for is kept.
@@ -461,10 +480,17 @@ impl LiveQuery {
 
     /// Something was announced, about these keys; an empty list means that it is not known which.
     pub fn hint(&mut self, now: Millis, keys: &[Key]) {
-        if let Some(only) = &self.config.only_key
-            && !keys.is_empty()
-            && !keys.contains(only)
-        {
+        if self.is_about_others(keys) {
+            return;
+        }
+        let told = if now < self.fresh_until { &[] } else { keys };
+        self.settling.told(now, told, self.config.keys_at_most);
+        self.suspect(now, keys);
+    }
+
+    /// Rows with these keys may have changed, though nothing was announced; an empty list means any.
+    pub fn suspect(&mut self, now: Millis, keys: &[Key]) {
+        if self.is_about_others(keys) {
             return;
         }
         if keys.is_empty() {
@@ -475,6 +501,21 @@ impl LiveQuery {
         // Who was refused is asked for again at once; a wait after anything else is kept.
         if self.error.as_ref().is_some_and(Error::is_refusal) {
             self.retry_at = None;
+        }
+        self.settle(now);
+    }
+
+    /// One row is asked for by its key, and these are others.
+    fn is_about_others(&self, keys: &[Key]) -> bool {
+        let is_it = |only: &Key| keys.iter().any(|key| key.may_be(only) || self.window.keys().first() == Some(key));
+        !keys.is_empty() && self.config.only_key.as_ref().is_some_and(|only| !is_it(only))
+    }
+
+    /// It may work now: a read that failed is tried again at once, but not before the server's own `Retry-After`.
+    pub fn hurry(&mut self, now: Millis) {
+        if self.error.as_ref().is_some_and(|error| error.retry_after().is_none()) {
+            self.backoff.reset();
+            self.retry_at = self.retry_at.map(|at| at.min(now));
         }
         self.settle(now);
     }
@@ -493,7 +534,7 @@ impl LiveQuery {
     /// `Retry-After`.
     pub fn touch(&mut self, now: Millis, keys: &[Key]) {
         if self.status() == LiveStatus::Live {
-            self.hint(now, keys);
+            self.suspect(now, keys);
         } else {
             self.refetch(now);
         }
@@ -540,13 +581,13 @@ impl LiveQuery {
                     Feed::Up => self.caught_up |= flight.covered,
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
-                self.show(page);
+                self.show(page, Some(flight.since));
                 self.outputs.push_back(Output::Shown(read));
                 self.sight = Sight::of(&self.window, &self.config.window, &self.config.key_field);
             }
             (Ok(page), ReadScope::Keys(keys)) => {
                 self.answered();
-                self.show_keys(read, &keys, page.items);
+                self.show_keys(read, &keys, page.items, flight.since);
             }
             // Directus can't read these keys, such as texts where the key is a number. It can read the window.
             (Err(error), ReadScope::Keys(_)) if !error.is_refusal() && !error.is_transient() => {
@@ -574,13 +615,13 @@ impl LiveQuery {
         if self.of_another {
             self.of_another = false;
             self.loaded = false;
-            self.show(Page { items: Vec::new(), meta: None });
+            self.show(Page { items: Vec::new(), meta: None }, None);
             self.sight = None;
         }
         let wait = if error.is_refusal() {
             self.refused = true;
             self.loaded = true;
-            self.show(Page { items: Vec::new(), meta: None });
+            self.show(Page { items: Vec::new(), meta: None }, None);
             self.sight = None;
             // What came while it was on its way is asked for at once: it may be that the right was given back.
             if self.doubt.is_any() || self.asked { Duration::ZERO } else { self.config.asks_again() }
@@ -595,7 +636,7 @@ impl LiveQuery {
             ReadScope::Keys(keys) if error.is_transient() => self.doubt.add(&keys, self.config.keys_at_most),
             _ => self.doubt = Doubt::All,
         }
-        self.retry_at = Some(now + millis(wait));
+        self.retry_at = Some(after(now, wait));
         self.error = Some(error);
     }
 
@@ -604,8 +645,12 @@ impl LiveQuery {
         self.settle(now);
     }
 
-    fn show(&mut self, page: Page<Value>) {
+    /// Shows what a read found that was sent then, or that there is nothing to be shown.
+    fn show(&mut self, page: Page<Value>, sent: Option<Millis>) {
         let changes = self.window.replace(&self.config.key_field, page.items);
+        if let Some(sent) = sent {
+            self.settles(&changes, sent);
+        }
         if !changes.is_empty() {
             self.outputs.push_back(Output::Rows(changes));
         }
@@ -615,7 +660,7 @@ impl LiveQuery {
         }
     }
 
-    fn show_keys(&mut self, read: ReadId, asked: &[Key], rows: Vec<Value>) {
+    fn show_keys(&mut self, read: ReadId, asked: &[Key], rows: Vec<Value>, sent: Millis) {
         let LiveConfig { window: shape, key_field, .. } = &self.config;
         let changes = self
             .sight
@@ -625,11 +670,19 @@ impl LiveQuery {
             self.doubt = Doubt::All;
             return;
         };
+        self.settles(&changes, sent);
         if !changes.is_empty() {
             self.window.apply(&changes);
             self.outputs.push_back(Output::Rows(changes));
         }
         self.outputs.push_back(Output::Shown(read));
+    }
+
+    /// What was announced of these rows had happened by then: it shows.
+    fn settles(&mut self, changes: &RowChanges, sent: Millis) {
+        for key in changes.changed.iter().map(|(key, _)| key).chain(&changes.removed) {
+            self.settling.changed(key, sent);
+        }
     }
 
     fn settle(&mut self, now: Millis) {
@@ -639,6 +692,8 @@ impl LiveQuery {
         {
             self.next_read += 1;
             let id = ReadId(self.next_read);
+            let settled = self.settling.take(now, self.config.keys_at_most);
+            self.doubt.merge(settled, self.config.keys_at_most);
             let scope = self.scope(now);
             self.flight = Some(Flight { id, scope: scope.clone(), since: now, covered: self.feed == Feed::Up });
             self.doubt = Doubt::default();

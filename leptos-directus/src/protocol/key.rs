@@ -34,6 +34,13 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a filter for the one may find the row of the other: databases take `07` for `7`, and a UUID in whatever case.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let number = |key: &Self| key.as_str().trim().parse::<f64>().ok();
+        self.as_str().trim().eq_ignore_ascii_case(other.as_str().trim())
+            || number(self).is_some_and(|one| number(other) == Some(one))
+    }
 }
 
 impl fmt::Display for Key {
@@ -153,6 +160,22 @@ mod tests {
         ] {
             assert_eq!(Key::from_value(&value).as_ref().map(Key::as_str), key, "{value}");
             assert_eq!(serde_json::from_value::<Key>(value.clone()).ok().as_ref().map(Key::as_str), key, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_other_spellings_for_the_same_key() {
+        for (one, other, may_be) in [
+            ("7", "7", true),
+            ("07", "7", true),
+            ("7.0", "7", true),
+            (" 7", "7", true),
+            ("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", true),
+            ("70", "7", false),
+            ("seven", "7", false),
+            ("", "0", false),
+        ] {
+            assert_eq!(Key::from(one).may_be(&Key::from(other)), may_be, "{one:?} {other:?}");
         }
     }
 

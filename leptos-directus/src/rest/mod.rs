@@ -27,14 +27,14 @@ pub use visitor::Visitor;
 use crate::{
     error::Error,
     protocol::{ErrorBody, Query, collection_path},
-    transport::{Credentials, HttpClient, HttpRequest, HttpResponse},
+    transport::{Credentials, HttpClient, HttpRequest, HttpResponse, Patience},
 };
 
-/// How long a read or a write may take before it is given up.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long nothing may come of a read or a write before it is given up; one that comes slowly may take longer.
+const PATIENCE: Patience = Patience { silence: Duration::from_secs(15), whole: Duration::from_secs(300) };
 
 /// How long the first load may hold up a page that the server renders.
-const RENDER_TIMEOUT: Duration = Duration::from_secs(5);
+const RENDER_PATIENCE: Patience = Patience::of(Duration::from_secs(5));
 
 /// The rows of a query, and the counts that it asked for with `meta`.
 ///
@@ -74,7 +74,7 @@ pub(crate) struct Rest {
     /// Directus knows the visitor's session no longer: reads go on without it, as the public role (a stale cookie must not
     /// keep a visitor from public data).
     session_ended: Arc<AtomicBool>,
-    timeout: Duration,
+    patience: Patience,
     /// Who knows where relations lead, where pages are rendered.
     pub(crate) guide: Option<Arc<dyn sight::Guide>>,
 }
@@ -87,7 +87,7 @@ impl Rest {
             credentials,
             caller: Arc::default(),
             session_ended: Arc::default(),
-            timeout: TIMEOUT,
+            patience: PATIENCE,
             guide: None,
         }
     }
@@ -100,7 +100,7 @@ impl Rest {
 
     /// With the shorter patience of somebody who renders a page.
     pub(crate) fn for_rendering(mut self) -> Self {
-        self.timeout = RENDER_TIMEOUT;
+        self.patience = RENDER_PATIENCE;
         self
     }
 
@@ -131,7 +131,7 @@ impl Rest {
             headers,
             body,
             credentials: self.credentials.clone(),
-            timeout: self.timeout,
+            patience: self.patience,
         };
         let has_session = matches!(self.credentials, Credentials::Session(..));
         if has_session && self.session_ended.load(Ordering::Relaxed) {

@@ -22,17 +22,22 @@ use futures::{
 };
 use gloo_events::EventListener;
 use gloo_net::{
-    http::{Method, RequestBuilder},
+    http::{Method, RequestBuilder, Response},
     websocket::{Message, State, WebSocketError, futures::WebSocket},
 };
 use gloo_timers::future::TimeoutFuture;
-use js_sys::{Function, Object, Promise, Reflect};
+use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-use web_sys::{AbortController, AbortSignal, RequestCache, RequestCredentials, Storage, VisibilityState};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AbortController, AbortSignal, ReadableStreamDefaultReader, RequestCache, RequestCredentials, Storage,
+    VisibilityState,
+};
 
 use super::{
-    HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, refused_upgrade, retry_after, unreachable_error,
+    HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, refused_upgrade, retry_after,
+    unreachable_error,
 };
 use crate::{
     connection::{Millis, Wake},
@@ -98,33 +103,58 @@ impl HttpClient {
         let suspects = Arc::clone(&self.0);
         // One thread: nothing is ever sent anywhere, but Leptos's resources ask for `Send`.
         SendWrapper::new(async move {
-            let timeout = request.timeout;
+            let patience = request.patience;
             while matches!(request.method, "GET" | "SEARCH") && suspects.are_left() {
-                if let Some(result) = within(IMPATIENCE.min(timeout), request.clone()).await {
+                let impatience = Patience { silence: IMPATIENCE.min(patience.silence), ..patience };
+                if let Some(result) = within(impatience, request.clone()).await {
                     return result;
                 }
                 suspects.is_one_less();
             }
-            let result = within(timeout, request).await;
+            let result = within(patience, request).await;
             result.unwrap_or_else(|| Err(Error::timeout("the request to Directus")))
         })
     }
 }
 
 /// What comes of a request, if it comes in time.
-async fn within(timeout: Duration, request: HttpRequest) -> Option<Result<HttpResponse, Error>> {
+async fn within(patience: Patience, request: HttpRequest) -> Option<Result<HttpResponse, Error>> {
     let mut abort = Abort(AbortController::new().ok());
-    let work = std::pin::pin!(fetch(request, abort.0.as_ref().map(AbortController::signal)));
-    match select(work, std::pin::pin!(sleep(timeout))).await {
-        Either::Left((result, _)) => {
-            abort.0 = None;
-            Some(result)
+    let end = now().saturating_add(Millis::try_from(patience.whole.as_millis()).unwrap_or(Millis::MAX));
+    let wait = || patience.silence.min(Duration::from_millis(end.saturating_sub(now())));
+    let head = in_time(wait(), fetch(request, abort.0.as_ref().map(AbortController::signal))).await?;
+    let response = match head {
+        Ok(response) => response,
+        Err(error) => return Some(Err(error)),
+    };
+    let mut body = Vec::new();
+    let stream = response.body();
+    let reader = stream.map(|stream| stream.get_reader().unchecked_into::<ReadableStreamDefaultReader>());
+    while let Some(reader) = &reader {
+        match in_time(wait(), JsFuture::from(reader.read())).await? {
+            Ok(part) if field(&part, "done").is_truthy() => break,
+            Ok(part) => body.extend(Uint8Array::new(&field(&part, "value")).to_vec()),
+            Err(_) => return Some(Err(unreachable_error())),
         }
+    }
+    abort.0 = None;
+    let wait = retry_after(response.headers().get("retry-after").as_deref());
+    let body = String::from_utf8(body).map_err(|_| Error::decode("Directus answered with something that is not text"));
+    Some(body.map(|body| HttpResponse { status: response.status(), retry_after: wait, body }))
+}
+
+async fn in_time<T>(wait: Duration, work: impl Future<Output = T>) -> Option<T> {
+    match select(std::pin::pin!(work), std::pin::pin!(sleep(wait))).await {
+        Either::Left((result, _)) => Some(result),
         Either::Right(_) => None,
     }
 }
 
-async fn fetch(request: HttpRequest, abort: Option<AbortSignal>) -> Result<HttpResponse, Error> {
+fn field(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &name.into()).unwrap_or_default()
+}
+
+async fn fetch(request: HttpRequest, abort: Option<AbortSignal>) -> Result<Response, Error> {
     let unusable = |_| Error::usage("the browser does not accept this request");
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_| Error::usage(format!("`{}` is no HTTP method", request.method)))?;
@@ -141,11 +171,7 @@ async fn fetch(request: HttpRequest, abort: Option<AbortSignal>) -> Result<HttpR
         Some(body) => builder.header("content-type", "application/json").body(body).map_err(unusable)?,
         None => builder.build().map_err(unusable)?,
     };
-    let response = request.send().await.map_err(|_| unreachable_error())?;
-    let wait = retry_after(response.headers().get("retry-after").as_deref());
-    let status = response.status();
-    let body = response.text().await.map_err(|_| unreachable_error())?;
-    Ok(HttpResponse { status, retry_after: wait, body })
+    request.send().await.map_err(|_| unreachable_error())
 }
 
 /// An open socket; dropping it closes it.
@@ -168,7 +194,7 @@ impl Socket {
             headers: Vec::new(),
             body: None,
             credentials: target.credentials,
-            timeout: Duration::from_secs(10),
+            patience: Patience::of(Duration::from_secs(10)),
         };
         match http.send(probe).await {
             Ok(response) => {

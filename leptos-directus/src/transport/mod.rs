@@ -56,7 +56,23 @@ pub(crate) struct HttpRequest {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<String>,
     pub(crate) credentials: Credentials,
-    pub(crate) timeout: Duration,
+    pub(crate) patience: Patience,
+}
+
+/// How long an answer is waited for: a slow one is not a lost one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// For its head, and for each part of its body after that.
+    pub(crate) silence: Duration,
+    /// For all of it.
+    pub(crate) whole: Duration,
+}
+
+impl Patience {
+    /// For all of it, however it comes.
+    pub(crate) const fn of(whole: Duration) -> Self {
+        Self { silence: whole, whole }
+    }
 }
 
 /// What came back, whatever its status.

@@ -12,7 +12,7 @@ use futures::{
     SinkExt, StreamExt,
     channel::mpsc::{self, UnboundedSender},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::{
     Connector,
     tungstenite::{
@@ -85,7 +85,7 @@ impl HttpClient {
             let client = outfit?.client;
             let method = reqwest::Method::from_bytes(request.method.as_bytes())
                 .map_err(|_| Error::usage(format!("`{}` is no HTTP method", request.method)))?;
-            let mut builder = client.request(method, &request.url).timeout(request.timeout);
+            let mut builder = client.request(method, &request.url).timeout(request.patience.whole);
             match &request.credentials {
                 Credentials::Ambient => {}
                 Credentials::Token(token) => builder = builder.bearer_auth(token.expose()),
@@ -109,12 +109,17 @@ impl HttpClient {
                     unreachable_error()
                 }
             };
-            let response = builder.send().await.map_err(failed)?;
+            let silence = request.patience.silence;
+            let late = |_| Error::timeout("the request to Directus");
+            let mut response = timeout(silence, builder.send()).await.map_err(late)?.map_err(failed)?;
             let status = response.status().as_u16();
             let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let wait = retry_after(wait);
-            let body = response.bytes().await.map_err(failed)?;
-            let body = String::from_utf8(body.into())
+            let mut body = Vec::new();
+            while let Some(part) = timeout(silence, response.chunk()).await.map_err(late)?.map_err(failed)? {
+                body.extend_from_slice(&part);
+            }
+            let body = String::from_utf8(body)
                 .map_err(|_| Error::decode("Directus answered with something that is not text"))?;
             Ok(HttpResponse { status, retry_after: wait, body })
         }
@@ -188,7 +193,7 @@ impl Socket {
                     }
                 }
                 // The handle is gone: say goodbye, but do not wait for somebody who does not listen.
-                let _ = tokio::time::timeout(CLOSE_TIMEOUT, sink.close()).await;
+                let _ = timeout(CLOSE_TIMEOUT, sink.close()).await;
             };
             futures::future::select(std::pin::pin!(read), std::pin::pin!(write)).await;
         });

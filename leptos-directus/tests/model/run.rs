@@ -186,6 +186,10 @@ impl Run {
                 }
                 tell(world, *at, EventKind::Update, keys, *frames, *told);
             }
+            Op::Batch { at, picks, field, kind } => {
+                let keys = chosen(world, *at, picks);
+                world.batch(*at, keys, *field, *kind);
+            }
             Op::Delete { at, picks, frames, told } => {
                 let keys = chosen(world, *at, picks);
                 for key in &keys {

@@ -79,6 +79,13 @@ pub(crate) enum Op {
         pick: u8,
         kind: u8,
     },
+    /// Rows changed in one transaction, and each of them announced before it ends (hazard H16).
+    Batch {
+        at: Collection,
+        picks: Vec<u8>,
+        field: Field,
+        kind: u8,
+    },
     /// Made and deleted in one breath.
     Flash {
         at: Collection,
@@ -262,15 +269,17 @@ fn frames() -> impl Strategy<Value = Frames> {
 }
 
 fn write() -> impl Strategy<Value = Op> {
-    let field = prop::sample::select(Field::ALL.to_vec());
+    let field = || prop::sample::select(Field::ALL.to_vec());
     prop_oneof![
         3 => (collection(), 1..4_u8, 0..24_u8, told()).prop_map(|(at, count, kind, told)| Op::Create { at, count, kind, told }),
-        6 => (collection(), picks(), field, 0..24_u8, frames(), told())
+        6 => (collection(), picks(), field(), 0..24_u8, frames(), told())
             .prop_map(|(at, picks, field, kind, frames, told)| Op::Update { at, picks, field, kind, frames, told }),
         2 => (collection(), picks(), frames(), told())
             .prop_map(|(at, picks, frames, told)| Op::Delete { at, picks, frames, told }),
         1 => (collection(), 0..40_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
         1 => (collection(), 0..24_u8).prop_map(|(at, kind)| Op::Flash { at, kind }),
+        2 => (collection(), picks(), field(), 0..24_u8)
+            .prop_map(|(at, picks, field, kind)| Op::Batch { at, picks, field, kind }),
     ]
 }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::own::{Desk, List, Request};
 use super::{
     clock::Agenda,
-    database::{Collection, Database, Right, Who},
+    database::{Collection, Database, Field, Right, Who},
     directus::{Announcement, Answer, Directus, FRAMES_A_SECOND, Subscription},
     script::{First, Odd, Opening, Reading},
     shapes::{Shape, shape},
@@ -38,6 +38,8 @@ enum Event {
     Registers(u64, ServerMessage, Subscription),
     Delivers(u64, Packet),
     Dispatches(Announcement),
+    /// A transaction ends, and with it these rows are changed.
+    Commits(Collection, Vec<Value>, Field, u8),
     Gone(u64),
     Reads(Flight),
     Replies(Flight, Result<Page<Value>, Error>),
@@ -391,6 +393,14 @@ impl World {
                 self.note(|| format!("Directus tells {:?} {:?}", announcement.event, announcement.keys));
                 for (number, frame) in self.directus.dispatches(&announcement) {
                     self.push(number, Packet::Frame(frame));
+                }
+                Ok(())
+            }
+            Event::Commits(collection, keys, field, kind) => {
+                self.note(|| format!("the batch ends: {keys:?}"));
+                self.remember();
+                for (n, key) in (0..).zip(&keys) {
+                    self.directus.database.update(collection, key, field, kind.wrapping_add(n));
                 }
                 Ok(())
             }
@@ -1039,7 +1049,41 @@ impl World {
 
     /// Announces a write to everybody, or marks the queries that nobody tells.
     pub(crate) fn written(&mut self, collection: Collection, event: EventKind, keys: Vec<Value>, told: bool) {
-        self.rows_written += keys.len() as u64;
+        self.note(|| format!("{event:?} of {} {keys:?}, told: {told}", collection.name()));
+        self.mark(collection, event, keys.len(), told);
+        if told && !keys.is_empty() {
+            let delay = 1 + self.upto(300);
+            self.announce(self.now + delay, collection, event, keys);
+        }
+    }
+
+    /// A transaction that announces each of its updates before it ends, and the last one right before.
+    pub(crate) fn batch(&mut self, collection: Collection, keys: Vec<Value>, field: Field, kind: u8) {
+        if keys.is_empty() {
+            return;
+        }
+        self.note(|| format!("a batch updates {} {keys:?}", collection.name()));
+        self.mark(collection, EventKind::Update, keys.len(), true);
+        let ends = self.now + 1 + self.upto(200);
+        let mut events: Vec<Millis> = keys.iter().map(|_| self.now + self.upto(ends - self.now)).collect();
+        events.sort_unstable();
+        if let Some(last) = events.last_mut() {
+            *last = ends;
+        }
+        for (at, key) in events.into_iter().zip(&keys) {
+            self.announce(at, collection, EventKind::Update, vec![key.clone()]);
+        }
+        self.agenda.plan(ends, Event::Commits(collection, keys, field, kind));
+    }
+
+    fn announce(&mut self, at: Millis, collection: Collection, event: EventKind, keys: Vec<Value>) {
+        let as_text = self.random.bool();
+        self.agenda.plan(at, Event::Dispatches(Announcement { collection, event, keys, as_text }));
+    }
+
+    /// Marks the queries that nobody tells.
+    fn mark(&mut self, collection: Collection, event: EventKind, rows: usize, told: bool) {
+        self.rows_written += rows as u64;
         let cascades = collection == Collection::Authors && event == EventKind::Delete;
         let hides = self.directus.database.right(self.who, collection) == Right::Flagged;
         let are_found = match self.socket {
@@ -1055,13 +1099,6 @@ impl World {
             if ((own || related) && (!told || hides || !hears)) || (cascades && !hears_authors) {
                 watched.untold = true;
             }
-        }
-        self.note(|| format!("{event:?} of {} {keys:?}, told: {told}", collection.name()));
-        if told && !keys.is_empty() {
-            let as_text = self.random.bool();
-            let delay = 1 + self.upto(300);
-            let announcement = Announcement { collection, event, keys, as_text };
-            self.agenda.plan(self.now + delay, Event::Dispatches(announcement));
         }
     }
 

@@ -375,6 +375,31 @@ fn online_and_a_page_that_is_seen_again_try_at_once() {
     }
 }
 
+/// It failed: an opening that got lost was waited for until its 15 s were over, whoever asked for a try.
+#[test]
+fn an_opening_that_may_have_got_lost_is_made_anew_when_somebody_asks() {
+    for wake in [Wake::Online, Wake::Visible { hidden: Duration::ZERO }, Wake::Asked] {
+        let mut page = Page::new();
+        page.subscribe("posts");
+        let number = page.opening();
+        page.machine.wake(page.now, wake);
+        assert_eq!(page.outputs(), [], "it has just set out: {wake:?}");
+        page.wait(3 * SECOND);
+        page.machine.wake(page.now, wake);
+        assert_eq!(page.outputs()[..2], [Output::Close, Output::Open(number + 1)], "{wake:?}");
+        page.machine.opened(page.now, number);
+        assert!(!page.machine.is_open(), "the old one comes too late");
+        page.machine.opened(page.now, number + 1);
+        assert!(page.machine.is_open());
+    }
+    let mut page = Page::new();
+    page.subscribe("posts");
+    page.opening();
+    page.wait(3 * SECOND);
+    page.machine.wake(page.now, Wake::Offline);
+    assert_eq!(page.outputs(), []);
+}
+
 #[test]
 fn waking_up_asks_an_open_link_whether_it_lives() {
     let mut page = Page::new();

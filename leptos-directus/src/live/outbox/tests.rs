@@ -292,7 +292,7 @@ fn what_somebody_else_may_see_does_not_confirm_a_write() {
     assert_eq!(outbox.happens(), ["check 1"], "whoever looked, it was before the logout");
     outbox.checked(NOW, WriteId(1), Ok(Some(Value::Null)));
     assert_eq!(outbox.happens(), ["1 uncertain", "touch 1"]);
-    // Whoever logs in anew is no other.
+    // Whoever logs in anew is no other; and in between another tab's login may have been whose session it was.
     outbox.update(3, 3);
     outbox.outputs();
     outbox.answered(NOW, WriteId(3), Ok(Value::Null));
@@ -301,7 +301,14 @@ fn what_somebody_else_may_see_does_not_confirm_a_write() {
     outbox.checked(NOW, WriteId(3), Ok(Some(Value::Null)));
     assert_eq!(outbox.happens(), ["check 3"]);
     outbox.checked(NOW, WriteId(3), Ok(Some(Value::Null)));
-    assert_eq!(outbox.happens(), ["3 confirmed", "touch 3"]);
+    assert_eq!(outbox.happens(), ["3 uncertain", "touch 3"]);
+    // Without a login it is confirmed.
+    outbox.update(4, 4);
+    outbox.outputs();
+    outbox.answered(NOW, WriteId(4), Ok(Value::Null));
+    outbox.outputs();
+    outbox.checked(NOW, WriteId(4), Ok(Some(Value::Null)));
+    assert_eq!(outbox.happens(), ["4 confirmed", "touch 4"]);
     outbox.delete(2, 2);
     outbox.outputs();
     outbox.answered(NOW, WriteId(2), Err(forbidden()));

@@ -327,6 +327,61 @@ fn hints_about_other_keys_are_nothing_to_a_single_row() {
     assert_eq!(reads(&mut query).len(), 1, "a hint without keys may be about any row");
 }
 
+/// It failed: the row that `?id=07` finds is announced as `7`, and that was another key.
+#[test]
+fn a_single_row_may_be_asked_for_by_another_spelling_of_its_key() {
+    let config = LiveConfig { only_key: Some(Key::from("07")), ..LiveConfig::default() };
+    let mut query = LiveQuery::new(config, None, NOW);
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[])));
+    query.hint(NOW, &[key(70)]);
+    assert_eq!(reads(&mut query), []);
+    query.hint(NOW, &[key(7)]);
+    let number = read(&mut query);
+    query.reply(NOW, number, Ok(rows(&[7])));
+    query.hint(NOW, &[key(7)]);
+    assert_eq!(reads(&mut query).len(), 1);
+}
+
+#[test]
+fn intervals_may_be_never_and_are_never_none() {
+    let never = LiveConfig {
+        poll_every: Duration::MAX,
+        revalidate_every: Some(Duration::MAX),
+        first_read_after: Duration::MAX,
+        refused_retry: Duration::MAX,
+        ..LiveConfig::default()
+    };
+    let mut query = LiveQuery::new(never, Some(rows(&[1])), NOW);
+    assert_eq!(query.deadline(), None);
+    query.refetch(NOW);
+    let number = read(&mut query);
+    query.reply(NOW, number, Err(Error::answer(403, "FORBIDDEN", "no")));
+    query.tick(NOW + 1_000_000_000);
+    assert_eq!(reads(&mut query), []);
+
+    let none = LiveConfig {
+        poll_every: Duration::ZERO,
+        revalidate_every: Some(Duration::ZERO),
+        refused_retry: Duration::ZERO,
+        ..LiveConfig::default()
+    };
+    let mut query = LiveQuery::new(none, Some(rows(&[1])), NOW);
+    for _ in 0..3 {
+        let at = query.deadline().unwrap();
+        query.tick(at);
+        let number = read(&mut query);
+        query.reply(at, number, Ok(rows(&[1])));
+        assert_eq!(query.deadline(), Some(at + 1_000));
+    }
+    let at = query.deadline().unwrap();
+    query.tick(at);
+    let number = read(&mut query);
+    query.reply(at, number, Err(Error::answer(403, "FORBIDDEN", "no")));
+    assert_eq!(query.deadline(), Some(at + 1_000));
+}
+
 #[test]
 fn revalidation_reads_at_its_interval() {
     let config = LiveConfig { revalidate_every: Some(Duration::from_secs(10)), ..LiveConfig::default() };

@@ -51,8 +51,10 @@ struct Own {
     lost: bool,
     /// There was no such row, as far as its author may see.
     missed: bool,
-    /// Whom it was sent as; and whether somebody else looked what became of it, before the page could know.
+    /// Whom it was sent as, after how many logins of this page; and whether somebody else looked what became of it, before the page
+    /// could know.
     sent_as: Who,
+    sent_after: u64,
     misjudged: bool,
     done: bool,
     confirmed: Option<Millis>,
@@ -330,6 +332,7 @@ impl World {
                 lost: false,
                 missed: false,
                 sent_as: 0,
+                sent_after: 0,
                 misjudged: false,
                 done: false,
                 confirmed: None,
@@ -443,7 +446,7 @@ impl World {
         let request = Request { write, who, fate: self.desk.writing, is_accepted: false };
         if let Some(own) = self.desk.writes.get_mut(&write) {
             own.lost |= request.fate == Writing::Lost;
-            own.sent_as = who;
+            (own.sent_as, own.sent_after) = (who, self.desk.logins);
         }
         let delay = match request.fate {
             Writing::Late => self.upto(4_000),
@@ -493,7 +496,7 @@ impl World {
             // Nobody knows, and it says so.
             Progress::Refused(error) if error.is_uncertain() => {
                 let is_by_another = own.sent_as != self.who || own.author != Some(own.sent_as);
-                own.lost || is_by_another || !self.desk.certain
+                own.lost || is_by_another || !self.desk.certain || own.sent_after != self.desk.logins
             }
             Progress::Refused(error) if error.message().contains("somebody else changed") => own.is_in_conflict(intent),
             // What was refused when it was sent again may have been done the first time: of a change it is not said, and of a
@@ -637,7 +640,10 @@ impl World {
         if let Some(own) = self.desk.writes.get_mut(&write) {
             // What happened elsewhere shows when the link is back, and not before.
             let is_away = !matches!(self.status, ConnectionStatus::Connected);
-            own.misjudged |= own.sent_as != self.who && (self.desk.unnoticed || !self.desk.certain || is_away);
+            let is_hidden = self.desk.unnoticed || !self.desk.certain || is_away;
+            // Another tab's session sent it, and was over before anybody asked.
+            let is_past = own.author == Some(self.who) && own.sent_after == self.desk.logins;
+            own.misjudged |= own.sent_as != self.who && (is_hidden || is_past);
             own.found = found.as_ref().ok().and_then(Option::clone).filter(Value::is_object);
         }
         self.desk.outbox.checked(self.now, write, found);

@@ -32,7 +32,8 @@ fn all() -> Vec<Value> {
 fn live_with(config: LiveConfig, query: &Query, rows: Vec<Value>) -> LiveQuery {
     let window = WindowShape::of(&query.for_reading("id"), "id");
     let mut live = LiveQuery::new(LiveConfig { window, ..config }, None, NOW);
-    live.feed(NOW, Feed::Up);
+    // A while ago: what is announced now is not the rest of a batch.
+    live.feed(NOW - 20 * SECOND, Feed::Up);
     let first = read(&mut live);
     live.reply(NOW, first, Ok(page(rows)));
     assert_eq!(live.status(), LiveStatus::Live);
@@ -191,6 +192,66 @@ fn a_key_that_was_hinted_at_meanwhile_is_read_again() {
     let second = keys_read(&mut live, &[8]);
     live.reply(NOW, second, Ok(page(vec![])));
     assert!(!shown(&live).contains(&8));
+}
+
+/// Directus announces the rows of a batch before its transaction ends (hazard H16): what is read at once is what was before.
+#[test]
+fn what_was_announced_and_did_not_change_is_read_once_more_when_all_is_still() {
+    let mut live = live(&by("views"), all());
+    live.hint(NOW, &[key(7), key(9)]);
+    let first = keys_read(&mut live, &[7, 9]);
+    live.hint(NOW + 5, &[key(8)]);
+    live.reply(NOW + 10, first, Ok(page(vec![row(7, 70), changed(9, 90)])));
+    let second = keys_read(&mut live, &[8]);
+    live.reply(NOW + 20, second, Ok(page(vec![row(8, 80)])));
+    assert_eq!(live.deadline(), Some(NOW + SECOND + 5));
+    live.tick(NOW + SECOND + 4);
+    assert_eq!(scopes(&mut live), []);
+    live.tick(NOW + SECOND + 5);
+    let third = keys_read(&mut live, &[7, 8]);
+    live.reply(NOW + SECOND + 9, third, Ok(page(vec![changed(7, 70), row(8, 80)])));
+    assert_eq!(changes(&mut live).changed, [(key(7), std::sync::Arc::new(changed(7, 70)))]);
+    assert!(is_quiet(&live), "it may have been a field that nobody asked for");
+}
+
+#[test]
+fn a_key_of_which_two_things_were_announced_is_read_once_more() {
+    let mut live = live(&by("views"), all());
+    live.hint(NOW, &[key(7)]);
+    live.hint(NOW, &[key(7)]);
+    let first = keys_read(&mut live, &[7]);
+    live.reply(NOW, first, Ok(page(vec![row(7, 70)])));
+    let second = keys_read(&mut live, &[7]);
+    live.reply(NOW, second, Ok(page(vec![changed(7, 70)])));
+    live.tick(NOW + SECOND);
+    let third = keys_read(&mut live, &[7]);
+    live.reply(NOW + SECOND, third, Ok(page(vec![changed(7, 70)])));
+    assert!(is_quiet(&live));
+}
+
+/// The beginning of the batch was announced before anybody listened.
+#[test]
+fn what_is_announced_soon_after_the_feed_came_up_may_be_the_rest_of_a_batch() {
+    let mut live = live(&by("views"), all());
+    live.feed(NOW, Feed::Down);
+    live.feed(NOW, Feed::Up);
+    let first = window_read(&mut live);
+    live.reply(NOW, first, Ok(page(all())));
+    live.hint(NOW + 9 * SECOND, &[key(7)]);
+    let second = keys_read(&mut live, &[7]);
+    live.reply(NOW + 9 * SECOND, second, Ok(page(vec![changed(7, 70)])));
+    live.tick(NOW + 10 * SECOND);
+    let third = window_read(&mut live);
+    live.reply(NOW + 10 * SECOND, third, Ok(page(all())));
+    assert!(is_quiet(&live));
+}
+
+#[test]
+fn what_this_page_wrote_is_read_once() {
+    let mut live = live(&by("views"), all());
+    live.touch(NOW, &[key(7)]);
+    let first = keys_read(&mut live, &[7]);
+    live.reply(NOW, first, Ok(page(vec![row(7, 70)])));
     assert!(is_quiet(&live));
 }
 

@@ -1,0 +1,155 @@
+//! What was announced, and may not have been there yet when it was read.
+//!
+//! Directus announces the rows of a batch (`PATCH /items/…` with an array of rows) one by one while its transaction is still
+//! open (`ItemsService.updateBatch` of @directus/api 39.2.1). Where reads have a connection of their own, as with PostgreSQL, a
+//! read that follows such an event at once finds the row as it was before (hazard H16). So what did not change when it was read
+//! is read once more, when nothing was announced for a moment.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::doubt::Doubt;
+use crate::{
+    connection::{Millis, after},
+    protocol::Key,
+};
+
+/// Between the last event of a transaction and its end there is nothing but the end.
+const STILL: Duration = Duration::from_secs(1);
+/// Where something is announced all the time, it is read again this often.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An event of a key.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at: Millis,
+    /// Another one came for the same key: a change that shows may be that of the other.
+    twice: bool,
+}
+
+/// What is to be read once more.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    /// By key, as long as they are few.
+    keys: BTreeMap<Key, Told>,
+    all: bool,
+    /// When something was announced last, and since when there has been no second read.
+    last: Millis,
+    since: Millis,
+}
+
+impl Settling {
+    /// Something was announced; without keys, it may be about anything.
+    pub(super) fn told(&mut self, now: Millis, keys: &[Key], bound: usize) {
+        if !self.is_any() {
+            self.since = now;
+        }
+        self.last = now;
+        self.all |= keys.is_empty();
+        for key in keys {
+            if let Some(told) = self.keys.get_mut(key) {
+                *told = Told { at: now, twice: true };
+            } else if self.keys.len() < bound {
+                self.keys.insert(key.clone(), Told { at: now, twice: false });
+            } else {
+                self.all = true;
+            }
+        }
+    }
+
+    /// A read that was sent then shows that this row changed: so what was announced of it had happened by then.
+    pub(super) fn changed(&mut self, key: &Key, sent: Millis) {
+        if self.keys.get(key).is_some_and(|told| !told.twice && told.at <= sent) {
+            self.keys.remove(key);
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.all || !self.keys.is_empty()
+    }
+
+    /// When to read once more.
+    pub(super) fn due(&self) -> Option<Millis> {
+        self.is_any().then(|| after(self.last, STILL).min(after(self.since, PATIENCE)))
+    }
+
+    /// A read is sent: what it is to be of, besides what is in doubt anyway.
+    pub(super) fn take(&mut self, now: Millis, bound: usize) -> Doubt {
+        if self.due().is_none_or(|due| now < due) {
+            return Doubt::default();
+        }
+        let mut doubt = if self.all { Doubt::All } else { Doubt::default() };
+        doubt.add(self.keys.keys(), bound);
+        if now >= after(self.last, STILL) {
+            *self = Self::default();
+        } else {
+            self.since = now;
+        }
+        doubt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: usize = 3;
+
+    fn keys(keys: &[i64]) -> Vec<Key> {
+        keys.iter().copied().map(Key::from).collect()
+    }
+
+    fn told(events: &[(Millis, &[i64])]) -> Settling {
+        let mut settling = Settling::default();
+        for (at, told) in events {
+            settling.told(*at, &keys(told), BOUND);
+        }
+        settling
+    }
+
+    fn of(doubted: &[i64]) -> Doubt {
+        Doubt::Keys(keys(doubted).into_iter().collect())
+    }
+
+    #[test]
+    fn what_was_announced_is_read_once_more_when_all_is_still() {
+        let mut settling = told(&[(0, &[1]), (900, &[2])]);
+        assert_eq!(settling.due(), Some(1_900));
+        assert_eq!(settling.take(1_899, BOUND), Doubt::default());
+        assert_eq!(settling.take(1_900, BOUND), of(&[1, 2]));
+        assert_eq!(settling.due(), None);
+    }
+
+    #[test]
+    fn what_showed_is_not_read_again() {
+        let mut settling = told(&[(0, &[1]), (10, &[2, 3])]);
+        settling.changed(&1.into(), 5);
+        settling.changed(&2.into(), 5);
+        assert_eq!(settling.take(2_000, BOUND), of(&[2, 3]), "of 2 it was announced later");
+        // One of two changes showed, and nobody knows which.
+        let mut settling = told(&[(0, &[1]), (1, &[1])]);
+        settling.changed(&1.into(), 5);
+        assert_eq!(settling.take(2_000, BOUND), of(&[1]));
+    }
+
+    #[test]
+    fn where_it_is_never_still_it_is_read_at_intervals_and_kept() {
+        let mut settling = told(&[(0, &[1])]);
+        let mut reads = Vec::new();
+        for at in (500..=25_000).step_by(500) {
+            settling.told(at, &keys(&[2]), BOUND);
+            if settling.take(at, BOUND).is_any() {
+                reads.push(at);
+            }
+        }
+        assert_eq!(reads, [10_000, 20_000]);
+        assert_eq!(settling.take(26_000, BOUND), of(&[1, 2]));
+    }
+
+    #[test]
+    fn many_keys_are_everything() {
+        let mut settling = told(&[(0, &[1, 2, 3, 4])]);
+        assert_eq!(settling.take(1_000, BOUND), Doubt::All);
+        let mut settling = told(&[(0, &[])]);
+        assert_eq!(settling.take(1_000, BOUND), Doubt::All);
+    }
+}
