@@ -2,7 +2,7 @@
 
 use crate::{
     bench, dev,
-    directus::{Mode, NEWEST},
+    directus::{DbClient, Mode, NEWEST},
     failure::{Failure, Result},
     mutants, soak, test,
     toolchain::WasmChoice,
@@ -82,6 +82,7 @@ links go bad; at each pause everybody must show what REST gives, in content and 
   --minutes N               how long (10)
   --seed S                  the same writes and faults again; how they fall in time is the machine's
   --directus-version V      12.4.1; with 11.17.4 what the public may read changes meanwhile, too
+  --db-client D             sqlite3 (default) or pg: PostgreSQL, of which Debian's is installed where it is missing
   --pressure-limiter        Directus answers 503 while it is busy, and no read may come before its Retry-After
   --wasm-toolchain T        auto (default), rustup or debian
 
@@ -131,6 +132,7 @@ struct Given {
     port: Option<u16>,
     directus_port: u16,
     directus_version: String,
+    db_client: DbClient,
     mode: Mode,
     wasm: WasmChoice,
     options: Vec<String>,
@@ -153,7 +155,9 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         "test" => (TEST_HELP, &["all", "list", "wasm-toolchain", "directus-version"]),
         "mutants" => (MUTANTS_HELP, &["list"]),
         "bench" => (BENCH_HELP, &["list"]),
-        "soak" => (SOAK_HELP, &["minutes", "seed", "directus-version", "pressure-limiter", "wasm-toolchain"]),
+        "soak" => {
+            (SOAK_HELP, &["minutes", "seed", "directus-version", "db-client", "pressure-limiter", "wasm-toolchain"])
+        }
         "build" => (BUILD_HELP, &["release", "wasm-toolchain"]),
         "help" => return Ok(Command::Help(HELP)),
         other => return Err(mend(&format!("there is no command `{other}`"))),
@@ -191,6 +195,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             minutes: given.minutes,
             seed: given.seed,
             directus_version: given.directus_version,
+            db_client: given.db_client,
             wasm: given.wasm,
             pressure_limiter: given.pressure_limiter,
         }),
@@ -225,6 +230,7 @@ fn read(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Given,
         port: None,
         directus_port: 8055,
         directus_version: NEWEST.to_owned(),
+        db_client: DbClient::Sqlite3,
         mode: Mode::Public,
         wasm: WasmChoice::Auto,
         options: Vec::new(),
@@ -252,6 +258,7 @@ fn read(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Given,
             Long("port") => given.port = Some(parser.value()?.parse()?),
             Long("directus-port") => given.directus_port = parser.value()?.parse()?,
             Long("directus-version") => given.directus_version = parser.value()?.string()?,
+            Long("db-client") => given.db_client = parser.value()?.parse_with(str::parse::<DbClient>).map_err(plain)?,
             Long("mode") => given.mode = parser.value()?.parse_with(str::parse::<Mode>).map_err(plain)?,
             Long("wasm-toolchain") => {
                 given.wasm = parser.value()?.parse_with(str::parse::<WasmChoice>).map_err(plain)?;

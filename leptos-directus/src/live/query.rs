@@ -480,11 +480,12 @@ impl LiveQuery {
 
     /// Something was announced, about these keys; an empty list means that it is not known which.
     pub fn hint(&mut self, now: Millis, keys: &[Key]) {
-        if self.is_about_others(keys) {
-            return;
+        let bound = self.config.keys_at_most;
+        if now < self.fresh_until {
+            self.settling.told(now, &[], bound);
+        } else if !self.is_about_others(keys) {
+            self.settling.told(now, keys, bound);
         }
-        let told = if now < self.fresh_until { &[] } else { keys };
-        self.settling.told(now, told, self.config.keys_at_most);
         self.suspect(now, keys);
     }
 

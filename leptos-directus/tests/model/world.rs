@@ -399,6 +399,7 @@ impl World {
             Event::Commits(collection, keys, field, kind) => {
                 self.note(|| format!("the batch ends: {keys:?}"));
                 self.remember();
+                self.mark(collection, EventKind::Update, 0, true);
                 for (n, key) in (0..).zip(&keys) {
                     self.directus.database.update(collection, key, field, kind.wrapping_add(n));
                 }

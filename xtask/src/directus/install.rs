@@ -1,5 +1,6 @@
 //! Directus and the Node that it needs, from npm into the per-user cache.
 
+use super::{DbClient, Postgres};
 use crate::{
     failure::{Context, Failure, Result},
     report::Step,
@@ -33,6 +34,7 @@ pub(crate) struct Installation {
     folder: PathBuf,
     node: PathBuf,
     version: String,
+    db_client: DbClient,
 }
 
 impl Installation {
@@ -51,7 +53,7 @@ impl Installation {
             Failure::new(format!("the installation in {} has lost its Node", folder.display()))
                 .mend(format!("rm -r {}, then again", folder.display()))
         })?;
-        let installation = Self { folder, node, version: version.to_owned() };
+        let installation = Self { folder, node, version: version.to_owned(), db_client: DbClient::Sqlite3 };
         if !installation.cli().is_file() {
             let folder = installation.folder.display();
             return Err(Failure::new(format!("the installation in {folder} is not whole"))
@@ -71,6 +73,22 @@ impl Installation {
         }
         check_tools(|name| find_program(name).is_some())?;
         check_node(&version_of("node")?)
+    }
+
+    /// The same with its rows elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If that database can't be installed here.
+    pub(crate) fn on(self, db_client: DbClient, step: &Step) -> Result<Self> {
+        if db_client == DbClient::Pg {
+            Postgres::get(step)?;
+        }
+        Ok(Self { db_client, ..self })
+    }
+
+    pub(crate) fn db_client(&self) -> DbClient {
+        self.db_client
     }
 
     pub(crate) fn node(&self) -> &Path {

@@ -1,9 +1,11 @@
-//! A real Directus on SQLite: installed once per user, run where we say.
+//! A real Directus, on SQLite or PostgreSQL: installed once per user, run where we say.
 
 mod install;
+mod postgres;
 mod schema;
 
 pub(crate) use install::{Installation, NEWEST, OLDER, has_rules, npm};
+pub(crate) use postgres::Postgres;
 pub(crate) use schema::PUBLIC_POLICY;
 
 use crate::{
@@ -72,6 +74,25 @@ impl FromStr for Mode {
 /// The admin's static token: `DIRECTUS_ADMIN_TOKEN`, or the demo's own.
 pub(crate) fn admin_token() -> String {
     std::env::var("DIRECTUS_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()).unwrap_or_else(|| ADMIN_TOKEN.into())
+}
+
+/// Directus's `DB_CLIENT`. With SQLite it has one connection, so that nobody reads while a transaction is open; else many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DbClient {
+    Sqlite3,
+    Pg,
+}
+
+impl FromStr for DbClient {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "sqlite3" => Ok(Self::Sqlite3),
+            "pg" => Ok(Self::Pg),
+            _ => Err(Failure::new(format!("`{text}` is no DB_CLIENT that is known here: expected sqlite3 or pg"))),
+        }
+    }
 }
 
 /// So many requests from one address, and so many frames over one socket, in so many seconds.
@@ -187,6 +208,8 @@ pub(crate) struct Directus {
     installation: Installation,
     settings: Settings,
     process: Option<Process>,
+    /// Its database, if that is not a file; outlives it.
+    postgres: Option<Postgres>,
 }
 
 impl Directus {
@@ -225,7 +248,7 @@ impl Directus {
             admin_token: token,
             pages: None,
         };
-        let mut directus = Self { installation: installation.clone(), settings, process: None };
+        let mut directus = Self { installation: installation.clone(), settings, process: None, postgres: None };
         directus.start(ticker)?;
         if !is_new && fs::read_to_string(&stamp_file).ok().as_deref() != Some(&stamp) {
             schema.apply(&directus.client()).map_err(|failure| {
@@ -255,7 +278,6 @@ impl Directus {
         let token = admin_token();
         let schema = schema::Schema::read(workspace)?;
         fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
-        copy_template(&template(installation, &schema, &token, ticker)?, folder)?;
         let settings = Settings {
             folder: folder.to_owned(),
             port: free_port()?,
@@ -264,12 +286,43 @@ impl Directus {
             limits_pressure: false,
             rate_limit: None,
             secret: random_secret()?,
-            admin_token: token,
+            admin_token: token.clone(),
             pages: pages.map(str::to_owned),
         };
-        let mut directus = Self { installation: installation.clone(), settings, process: None };
+        let mut directus = Self { installation: installation.clone(), settings, process: None, postgres: None };
+        match installation.db_client() {
+            DbClient::Sqlite3 => copy_template(&template(installation, &schema, &token, ticker)?, folder)?,
+            DbClient::Pg => {
+                directus.postgres = Some(Postgres::start(&folder.join("postgres"))?);
+                directus.set_up(&schema, ticker)?;
+            }
+        }
         directus.start(ticker)?;
         Ok(directus)
+    }
+
+    /// Our schema and rows in an empty database; it does not run afterwards.
+    fn set_up(&mut self, schema: &schema::Schema, ticker: &mut Ticker) -> Result<()> {
+        let log = self.settings.folder.join("bootstrap.log");
+        let mut bootstrap = Process::start(&mut self.command(&["bootstrap"]), Output::Logged(&log))?;
+        let waited = bootstrap.wait(Duration::from_secs(300), || ticker.tick());
+        ticker.clear();
+        let status = waited?;
+        if !status.success() {
+            return Err(Failure::new(format!("Directus could not set up its database ({status})")).log(&log));
+        }
+        self.start(ticker)?;
+        schema.apply(&self.client()).map_err(|failure| failure.log(&self.log()))?;
+        self.stop(Signal::SIGTERM);
+        Ok(())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.settings.command(&self.installation, arguments);
+        if let Some(postgres) = &self.postgres {
+            command.env_remove("DB_FILENAME").envs(postgres.environment());
+        }
+        command
     }
 
     pub(crate) fn url(&self) -> String {
@@ -306,7 +359,7 @@ impl Directus {
     ///
     /// # Errors
     ///
-    /// If it runs, or SQLite refuses.
+    /// If it runs, or the database refuses.
     pub(crate) fn sql(&self, sql: &str) -> Result<()> {
         if self.process.is_some() {
             let failure = Failure::new("SQL is for the database of a Directus that does not run");
@@ -319,8 +372,11 @@ impl Directus {
     ///
     /// # Errors
     ///
-    /// If SQLite refuses.
+    /// If the database refuses.
     pub(crate) fn sql_meanwhile(&self, sql: &str) -> Result<()> {
+        if let Some(postgres) = &self.postgres {
+            return postgres.run(sql);
+        }
         let failed = || "Node cannot run SQL".to_owned();
         let mut node = Command::new(self.installation.node());
         node.args(["-e", SQL]).arg(self.settings.folder.join("data.db"));
@@ -350,8 +406,7 @@ impl Directus {
             return Ok(());
         }
         let log = self.settings.log();
-        let mut process =
-            Process::start(&mut self.settings.command(&self.installation, &["start"]), Output::Logged(&log))?;
+        let mut process = Process::start(&mut self.command(&["start"]), Output::Logged(&log))?;
         let client = Client::new(self.settings.port, None);
         let limit = Duration::from_secs(120);
         let ready = wait_for(limit, || {
@@ -416,19 +471,8 @@ fn template(installation: &Installation, schema: &schema::Schema, token: &str, t
             admin_token: token.to_owned(),
             pages: None,
         };
-        let log = folder.join("bootstrap.log");
-        let mut bootstrap = Process::start(&mut settings.command(installation, &["bootstrap"]), Output::Logged(&log))?;
-        let waited = bootstrap.wait(Duration::from_secs(300), || ticker.tick());
-        ticker.clear();
-        let status = waited?;
-        if !status.success() {
-            return Err(Failure::new(format!("Directus could not set up its database ({status})")).log(&log));
-        }
-        let mut directus = Directus { installation: installation.clone(), settings, process: None };
-        directus.start(ticker)?;
-        schema.apply(&directus.client()).map_err(|failure| failure.log(&directus.log()))?;
-        directus.stop(Signal::SIGTERM);
-        Ok(())
+        let mut directus = Directus { installation: installation.clone(), settings, process: None, postgres: None };
+        directus.set_up(schema, ticker)
     })
 }
 

@@ -10,7 +10,7 @@ mod websocket;
 mod writers;
 
 use crate::{
-    directus::{Directus, Installation, Mode, SCHEMA_TOKEN, has_rules},
+    directus::{DbClient, Directus, Installation, Mode, SCHEMA_TOKEN, has_rules},
     failure::{Context, Failure, Result},
     http::free_port,
     process::{Output, Process, pause},
@@ -58,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) minutes: f64,
     pub(crate) seed: Option<u64>,
     pub(crate) directus_version: String,
+    pub(crate) db_client: DbClient,
     pub(crate) wasm: WasmChoice,
     pub(crate) pressure_limiter: bool,
 }
@@ -74,7 +75,7 @@ pub(crate) fn soak(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     eprintln!("logs: {}", logs.display());
     let mut steps = Steps::new(4);
     let installation = steps.run(&format!("Directus {}", options.directus_version), |step| {
-        Installation::get(&options.directus_version, step)
+        Installation::get(&options.directus_version, step)?.on(options.db_client, step)
     })?;
     let toolchain = steps.run("compiler for wasm32", |step| WasmToolchain::get(options.wasm, step))?;
     let chrome = steps.run("browser", Chrome::get)?;
@@ -207,6 +208,7 @@ impl Tally {
         let pages = world.observers.iter().filter(|observer| observer.is_page()).count();
         json!({
             "directus": version,
+            "db_client": format!("{:?}", world.stage.installation.db_client()).to_lowercase(),
             "seed": course.seed,
             "pressure_limiter": course.pressure_limiter,
             "seconds": time.as_secs(),

@@ -2,7 +2,7 @@
 
 use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
 use crate::{
-    directus::{Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules, npm},
+    directus::{DbClient, Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules, npm},
     failure::{Context, Failure, Result},
     http::free_port,
     process::Output,
@@ -62,12 +62,24 @@ pub(super) const PARTS: &[Part] = &[
         long: true,
         run: directus_11,
     },
+    Part {
+        name: "postgres",
+        about: "tests/real_*.rs with PostgreSQL, where reads have connections of their own",
+        long: true,
+        run: postgres,
+    },
     Part { name: "soak-long", about: "the soak for ten minutes", long: true, run: soak_long },
     Part {
         name: "soak-pressure",
         about: "the soak for three minutes with Directus's pressure limiter, whose Retry-After every read must keep",
         long: true,
         run: soak_pressure,
+    },
+    Part {
+        name: "soak-postgres",
+        about: "the soak for five minutes with PostgreSQL, where Directus announces batches before they are there",
+        long: true,
+        run: soak_postgres,
     },
     Part {
         name: "soak-11",
@@ -90,25 +102,36 @@ pub(super) const PARTS: &[Part] = &[
 ];
 
 fn soak(run: &mut Run<'_>) -> Result<Counts> {
-    soak_for(run, None, 150, false)
+    soak_for(run, None, DbClient::Sqlite3, 150, false)
 }
 
 fn soak_long(run: &mut Run<'_>) -> Result<Counts> {
-    soak_for(run, None, 600, false)
+    soak_for(run, None, DbClient::Sqlite3, 600, false)
 }
 
 fn soak_pressure(run: &mut Run<'_>) -> Result<Counts> {
-    soak_for(run, None, 180, true)
+    soak_for(run, None, DbClient::Sqlite3, 180, true)
+}
+
+fn soak_postgres(run: &mut Run<'_>) -> Result<Counts> {
+    soak_for(run, None, DbClient::Pg, 300, false)
 }
 
 fn soak_11(run: &mut Run<'_>) -> Result<Counts> {
-    soak_for(run, Some(OLDER), 1_200, false)
+    soak_for(run, Some(OLDER), DbClient::Sqlite3, 1_200, false)
 }
 
 /// So many seconds with this version, or the one that was asked for.
-fn soak_for(run: &mut Run<'_>, version: Option<&str>, seconds: u64, pressure_limiter: bool) -> Result<Counts> {
+fn soak_for(
+    run: &mut Run<'_>,
+    version: Option<&str>,
+    db_client: DbClient,
+    seconds: u64,
+    pressure_limiter: bool,
+) -> Result<Counts> {
     let (toolchain, chrome, step) = (run.wasm()?, run.browser()?, run.step());
-    let installation = Installation::get(version.unwrap_or(&run.options.directus_version), &step)?;
+    let version = version.unwrap_or(&run.options.directus_version);
+    let installation = Installation::get(version, &step)?.on(db_client, &step)?;
     let stage = Stage::build(run.workspace, installation, toolchain, &chrome, &run.logs, &step)?;
     let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos());
     let is_right = stage.run(&Course { time: Duration::from_secs(seconds), seed, pressure_limiter })?;
@@ -234,15 +257,20 @@ fn unit(run: &mut Run<'_>) -> Result<Counts> {
 
 fn directus(run: &mut Run<'_>) -> Result<Counts> {
     let version = run.options.directus_version.clone();
-    against(run, &version)
+    against(run, &version, DbClient::Sqlite3)
 }
 
 fn directus_11(run: &mut Run<'_>) -> Result<Counts> {
-    against(run, OLDER)
+    against(run, OLDER, DbClient::Sqlite3)
+}
+
+fn postgres(run: &mut Run<'_>) -> Result<Counts> {
+    let version = run.options.directus_version.clone();
+    against(run, &version, DbClient::Pg)
 }
 
 /// Library and server against the real Directus of a version.
-fn against(run: &mut Run<'_>, version: &str) -> Result<Counts> {
+fn against(run: &mut Run<'_>, version: &str, db_client: DbClient) -> Result<Counts> {
     // `real_mirror.rs` runs the example, which cargo does not build for whoever names the tests one by one.
     let mut builds = vec![cargo(run, &["build", "-p", "leptos-directus", "--features", "ssr", "--example", "mirror"])];
     let mut commands = Vec::new();
@@ -268,7 +296,7 @@ fn against(run: &mut Run<'_>, version: &str) -> Result<Counts> {
             return Ok(Counts::one_failed());
         }
     }
-    let installation = Installation::get(version, &run.step())?;
+    let installation = Installation::get(version, &run.step())?.on(db_client, &run.step())?;
     let mut running = Vec::new();
     for (mode, suffix) in [(Mode::Public, ""), (Mode::Handshake, "_HANDSHAKE"), (Mode::Strict, "_STRICT")] {
         let scratch = Scratch::new(&format!("directus-{mode}"))?;

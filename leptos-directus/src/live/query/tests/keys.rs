@@ -244,6 +244,16 @@ fn what_is_announced_soon_after_the_feed_came_up_may_be_the_rest_of_a_batch() {
     let third = window_read(&mut live);
     live.reply(NOW + 10 * SECOND, third, Ok(page(all())));
     assert!(is_quiet(&live));
+    // Also where only other rows are told of.
+    let only = LiveConfig { only_key: Some(key(7)), ..LiveConfig::default() };
+    let mut live = LiveQuery::new(only, None, NOW);
+    live.feed(NOW, Feed::Up);
+    let first = window_read(&mut live);
+    live.reply(NOW, first, Ok(page(vec![row(7, 70)])));
+    live.hint(NOW, &[key(8)]);
+    assert_eq!(scopes(&mut live), []);
+    live.tick(NOW + SECOND);
+    window_read(&mut live);
 }
 
 #[test]
