@@ -65,7 +65,7 @@ impl Writer {
     async fn write(&mut self) -> usize {
         let path = format!("/items/{}", self.posts);
         let body = self.post();
-        match self.random.u8(0..10) {
+        match self.random.u8(0..11) {
             0..=2 => drop(self.admin.ok("POST", &path, Some(body)).await),
             3 => {
                 let batch: Vec<Value> = (0..4).map(|_| self.post()).collect();
@@ -91,6 +91,19 @@ impl Writer {
                 }
             }
             8 => {
+                // Each row is announced before the transaction ends (hazard H16).
+                let rows = self.admin.read(&self.posts, &json!({ "fields": ["id"], "sort": ["title"], "limit": 12 })).await;
+                let change = |row: Value| {
+                    let mut post = self.post();
+                    post["id"] = row["id"].clone();
+                    post
+                };
+                let batch: Vec<Value> = rows.into_iter().map(change).collect();
+                let count = batch.len();
+                self.admin.send("PATCH", &path, Some(batch.into())).await;
+                return count;
+            }
+            9 => {
                 let query = json!({ "filter": { "views": { "_gt": 96 } }, "limit": -1 });
                 self.admin.ok("DELETE", &path, Some(json!({ "query": query }))).await;
                 return 5;

@@ -3,7 +3,7 @@
 mod own;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -28,6 +28,9 @@ use super::{
 
 /// A link that is dead, or half-open, shows as such within this time.
 const NOTICED: Millis = 20_000;
+
+/// A subscription that is not answered by then is done without.
+const ACKNOWLEDGED: Millis = 10_000;
 
 #[derive(Debug)]
 enum Event {
@@ -162,9 +165,9 @@ pub(crate) struct World {
     twice: u32,
     /// Directus took fewer frames than usual, or the link was slow, once.
     pub(crate) limited: bool,
-    /// Subscriptions that were asked for over this socket and are not answered; and whether one was asked for again meanwhile: an
+    /// Subscriptions that were asked for over this socket and are not answered, and when; and whether one was asked for again meanwhile: an
     /// error for it may be its refusal, or an event's.
-    unanswered: HashSet<String>,
+    unanswered: HashMap<String, Millis>,
     is_asked_twice: bool,
     asleep_until: Millis,
     status: ConnectionStatus,
@@ -217,7 +220,7 @@ impl World {
             acknowledged: 0,
             twice: 0,
             limited: false,
-            unanswered: HashSet::new(),
+            unanswered: HashMap::new(),
             is_asked_twice: false,
             asleep_until: 0,
             status: ConnectionStatus::Idle,
@@ -451,7 +454,7 @@ impl World {
             Event::Echo(number) => {
                 if self.socket != Socket::Open(number) && self.socket != Socket::Opening(number) {
                     self.engine.closed(self.now, number, "an echo");
-                    (self.is_asked_twice, self.unanswered) = (false, HashSet::new());
+                    (self.is_asked_twice, self.unanswered) = (false, HashMap::new());
                     self.engine.opened(self.now, number);
                     self.engine.refused(self.now, number, &Error::network("an echo"));
                     self.drain(Cause::Other)?;
@@ -476,7 +479,7 @@ impl World {
                 self.sent.clear();
                 self.good_at = self.now;
                 self.watched.values_mut().for_each(|watched| watched.allowed += 3);
-                (self.is_asked_twice, self.unanswered) = (false, HashSet::new());
+                (self.is_asked_twice, self.unanswered) = (false, HashMap::new());
                 self.engine.opened(self.now, number);
                 return self.drain(Cause::Other);
             }
@@ -615,7 +618,9 @@ impl World {
         if let Some(flight) = watched.flight.replace(read) {
             // One that was lost with its link, as far as anybody knows, is given up when the new one is acknowledged.
             let may_be_lost = self.now >= sent + 1_000 || std::mem::take(&mut watched.distrusts);
-            if by_then == self.acknowledged || !may_be_lost {
+            // Where one is not answered at all, the query does without it.
+            let is_given_up = self.unanswered.values().any(|asked| self.now >= asked + ACKNOWLEDGED);
+            if by_then == self.acknowledged && !is_given_up || !may_be_lost {
                 return Err(format!("{query:?} reads {read:?} while {flight:?} is on its way"));
             }
             watched.allowed += 1;
@@ -857,7 +862,7 @@ impl World {
         let Socket::Open(number) = self.socket else { return Err(format!("{message:?} is sent without a socket")) };
         self.note(|| format!("-> {}", serde_json::to_string(&message).unwrap_or_default()));
         if let ClientMessage::Subscribe { uid: Some(uid), .. } = &message {
-            self.is_asked_twice |= !self.unanswered.insert(uid.as_str().to_owned());
+            self.is_asked_twice |= self.unanswered.insert(uid.as_str().to_owned(), self.now).is_some();
         }
         while self.sent.front().is_some_and(|at| at + 1_000 <= self.now) {
             self.sent.pop_front();
