@@ -6,7 +6,7 @@
 //! The rows of an event are never put on the screen: they may be older than what is there (hazard H2), cut (H6), or silent
 //! about rows that left (H3). What is shown was always read, with the query's own filter and after the hint, and reads are
 //! made one after the other: so nothing goes backwards, and a read that was sent after the last hint is right. Where Directus
-//! announces rows before its transaction ends (H16: batches, on databases that give reads a connection of their own), it may be
+//! announces rows before its transaction ends (H18: batches, on databases that give reads a connection of their own), it may be
 //! too early: so what a hint named and what did not change when it was read is read once more, a second after the last hint.
 //!
 //! # What is read

@@ -102,7 +102,7 @@ impl LiveConfig {
 
 /// Number of a read, so that the reply to one that is no longer wanted is told from the one that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReadId(u64);
+pub struct ReadId(pub(super) u64);
 
 /// What the socket says of the collections that the query depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -480,11 +480,11 @@ impl LiveQuery {
 
     /// Something was announced, about these keys; an empty list means that it is not known which.
     pub fn hint(&mut self, now: Millis, keys: &[Key]) {
-        let bound = self.config.keys_at_most;
+        let (last, bound) = (ReadId(self.next_read), self.config.keys_at_most);
         if now < self.fresh_until {
-            self.settling.told(now, &[], bound);
+            self.settling.told(now, last, &[], bound);
         } else if !self.is_about_others(keys) {
-            self.settling.told(now, keys, bound);
+            self.settling.told(now, last, keys, bound);
         }
         self.suspect(now, keys);
     }
@@ -582,13 +582,13 @@ impl LiveQuery {
                     Feed::Up => self.caught_up |= flight.covered,
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
-                self.show(page, Some(flight.since));
+                self.show(page, Some(read));
                 self.outputs.push_back(Output::Shown(read));
                 self.sight = Sight::of(&self.window, &self.config.window, &self.config.key_field);
             }
             (Ok(page), ReadScope::Keys(keys)) => {
                 self.answered();
-                self.show_keys(read, &keys, page.items, flight.since);
+                self.show_keys(read, &keys, page.items);
             }
             // Directus can't read these keys, such as texts where the key is a number. It can read the window.
             (Err(error), ReadScope::Keys(_)) if !error.is_refusal() && !error.is_transient() => {
@@ -646,11 +646,11 @@ impl LiveQuery {
         self.settle(now);
     }
 
-    /// Shows what a read found that was sent then, or that there is nothing to be shown.
-    fn show(&mut self, page: Page<Value>, sent: Option<Millis>) {
+    /// Shows what a read found, or that there is nothing to be shown.
+    fn show(&mut self, page: Page<Value>, read: Option<ReadId>) {
         let changes = self.window.replace(&self.config.key_field, page.items);
-        if let Some(sent) = sent {
-            self.settles(&changes, sent);
+        if let Some(read) = read {
+            self.settles(&changes, read);
         }
         if !changes.is_empty() {
             self.outputs.push_back(Output::Rows(changes));
@@ -661,7 +661,7 @@ impl LiveQuery {
         }
     }
 
-    fn show_keys(&mut self, read: ReadId, asked: &[Key], rows: Vec<Value>, sent: Millis) {
+    fn show_keys(&mut self, read: ReadId, asked: &[Key], rows: Vec<Value>) {
         let LiveConfig { window: shape, key_field, .. } = &self.config;
         let changes = self
             .sight
@@ -671,7 +671,7 @@ impl LiveQuery {
             self.doubt = Doubt::All;
             return;
         };
-        self.settles(&changes, sent);
+        self.settles(&changes, read);
         if !changes.is_empty() {
             self.window.apply(&changes);
             self.outputs.push_back(Output::Rows(changes));
@@ -680,9 +680,9 @@ impl LiveQuery {
     }
 
     /// What was announced of these rows had happened by then: it shows.
-    fn settles(&mut self, changes: &RowChanges, sent: Millis) {
+    fn settles(&mut self, changes: &RowChanges, read: ReadId) {
         for key in changes.changed.iter().map(|(key, _)| key).chain(&changes.removed) {
-            self.settling.changed(key, sent);
+            self.settling.changed(key, read);
         }
     }
 

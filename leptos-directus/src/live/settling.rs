@@ -2,12 +2,12 @@
 //!
 //! Directus announces the rows of a batch (`PATCH /items/…` with an array of rows) one by one while its transaction is still
 //! open (`ItemsService.updateBatch` of @directus/api 39.2.1). Where reads have a connection of their own, as with PostgreSQL, a
-//! read that follows such an event at once finds the row as it was before (hazard H16). So what did not change when it was read
+//! read that follows such an event at once finds the row as it was before (hazard H18). So what did not change when it was read
 //! is read once more, when nothing was announced for a moment.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::doubt::Doubt;
+use super::{doubt::Doubt, query::ReadId};
 use crate::{
     connection::{Millis, after},
     protocol::Key,
@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An event of a key.
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    at: Millis,
+    /// The last read that was sent before it.
+    after: ReadId,
     /// Another one came for the same key: a change that shows may be that of the other.
     twice: bool,
 }
@@ -38,8 +39,8 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Something was announced; without keys, it may be about anything.
-    pub(super) fn told(&mut self, now: Millis, keys: &[Key], bound: usize) {
+    /// Something was announced after this read was sent; without keys, it may be about anything.
+    pub(super) fn told(&mut self, now: Millis, after: ReadId, keys: &[Key], bound: usize) {
         if !self.is_any() {
             self.since = now;
         }
@@ -47,18 +48,18 @@ impl Settling {
         self.all |= keys.is_empty();
         for key in keys {
             if let Some(told) = self.keys.get_mut(key) {
-                *told = Told { at: now, twice: true };
+                *told = Told { after, twice: true };
             } else if self.keys.len() < bound {
-                self.keys.insert(key.clone(), Told { at: now, twice: false });
+                self.keys.insert(key.clone(), Told { after, twice: false });
             } else {
                 self.all = true;
             }
         }
     }
 
-    /// A read that was sent then shows that this row changed: so what was announced of it had happened by then.
-    pub(super) fn changed(&mut self, key: &Key, sent: Millis) {
-        if self.keys.get(key).is_some_and(|told| !told.twice && told.at <= sent) {
+    /// A read shows that this row changed: so what was announced of it before that had happened by then.
+    pub(super) fn changed(&mut self, key: &Key, read: ReadId) {
+        if self.keys.get(key).is_some_and(|told| !told.twice && told.after < read) {
             self.keys.remove(key);
         }
     }
@@ -98,10 +99,11 @@ mod tests {
         keys.iter().copied().map(Key::from).collect()
     }
 
-    fn told(events: &[(Millis, &[i64])]) -> Settling {
+    /// Events at their times, each after as many reads.
+    fn told(events: &[(Millis, u64, &[i64])]) -> Settling {
         let mut settling = Settling::default();
-        for (at, told) in events {
-            settling.told(*at, &keys(told), BOUND);
+        for (at, reads, told) in events {
+            settling.told(*at, ReadId(*reads), &keys(told), BOUND);
         }
         settling
     }
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_was_announced_is_read_once_more_when_all_is_still() {
-        let mut settling = told(&[(0, &[1]), (900, &[2])]);
+        let mut settling = told(&[(0, 0, &[1]), (900, 0, &[2])]);
         assert_eq!(settling.due(), Some(1_900));
         assert_eq!(settling.take(1_899, BOUND), Doubt::default());
         assert_eq!(settling.take(1_900, BOUND), of(&[1, 2]));
@@ -121,22 +123,22 @@ mod tests {
 
     #[test]
     fn what_showed_is_not_read_again() {
-        let mut settling = told(&[(0, &[1]), (10, &[2, 3])]);
-        settling.changed(&1.into(), 5);
-        settling.changed(&2.into(), 5);
-        assert_eq!(settling.take(2_000, BOUND), of(&[2, 3]), "of 2 it was announced later");
+        let mut settling = told(&[(0, 0, &[1]), (0, 1, &[2, 3])]);
+        settling.changed(&1.into(), ReadId(1));
+        settling.changed(&2.into(), ReadId(1));
+        assert_eq!(settling.take(2_000, BOUND), of(&[2, 3]), "of 2 it was announced after the read was sent");
         // One of two changes showed, and nobody knows which.
-        let mut settling = told(&[(0, &[1]), (1, &[1])]);
-        settling.changed(&1.into(), 5);
+        let mut settling = told(&[(0, 0, &[1]), (0, 0, &[1])]);
+        settling.changed(&1.into(), ReadId(1));
         assert_eq!(settling.take(2_000, BOUND), of(&[1]));
     }
 
     #[test]
     fn where_it_is_never_still_it_is_read_at_intervals_and_kept() {
-        let mut settling = told(&[(0, &[1])]);
+        let mut settling = told(&[(0, 0, &[1])]);
         let mut reads = Vec::new();
         for at in (500..=25_000).step_by(500) {
-            settling.told(at, &keys(&[2]), BOUND);
+            settling.told(at, ReadId(0), &keys(&[2]), BOUND);
             if settling.take(at, BOUND).is_any() {
                 reads.push(at);
             }
@@ -147,9 +149,9 @@ mod tests {
 
     #[test]
     fn many_keys_are_everything() {
-        let mut settling = told(&[(0, &[1, 2, 3, 4])]);
+        let mut settling = told(&[(0, 0, &[1, 2, 3, 4])]);
         assert_eq!(settling.take(1_000, BOUND), Doubt::All);
-        let mut settling = told(&[(0, &[])]);
+        let mut settling = told(&[(0, 0, &[])]);
         assert_eq!(settling.take(1_000, BOUND), Doubt::All);
     }
 }

@@ -79,7 +79,7 @@ pub(crate) enum Op {
         pick: u8,
         kind: u8,
     },
-    /// Rows changed in one transaction, and each of them announced before it ends (hazard H16).
+    /// Rows changed in one transaction, and each of them announced before it ends (hazard H18).
     Batch {
         at: Collection,
         picks: Vec<u8>,

@@ -16,6 +16,7 @@ const WINDOW: &str = "live/window.rs";
 const REPLY: &str = "live/reply.rs";
 const PLACE: &str = "live/place.rs";
 const DOUBT: &str = "live/doubt.rs";
+const SETTLING: &str = "live/settling.rs";
 const OUTBOX: &str = "live/outbox.rs";
 const OVERLAY: &str = "live/overlay.rs";
 const ENGINE: &str = "engine.rs";
@@ -82,7 +83,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "refused-rows-stay",
         file: QUERY,
-        text: "            self.loaded = true;\n            self.show(Page { items: Vec::new(), meta: None });\n",
+        text: "            self.loaded = true;\n            self.show(Page { items: Vec::new(), meta: None }, None);\n",
         becomes: "            self.loaded = true;\n",
         why: "what the visitor may no longer read stays on the page",
     },
@@ -124,15 +125,15 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "no-polling",
         file: QUERY,
-        text: "            consider(last + millis(self.config.poll_every));",
+        text: "            consider(after(last, every));",
         becomes: "            consider(last.saturating_add(u64::MAX / 2));",
         why: "without a socket a list stays as it was",
     },
     Fault {
         name: "no-revalidation",
         file: QUERY,
-        text: "            consider(read_at.saturating_add(millis(every)));",
-        becomes: "            consider(read_at.saturating_add(100 * millis(every)));",
+        text: "            consider(after(read_at, every));",
+        becomes: "            consider(after(read_at, 100 * every));",
         why: "what nobody announces shows much later than was asked for",
     },
     Fault {
@@ -229,8 +230,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "shown-though-it-could-not-be-placed",
         file: QUERY,
-        text: "            self.doubt = Doubt::All;\n            return;\n        };\n        if !changes.is_empty() {",
-        becomes: "            self.doubt = Doubt::All;\n            self.outputs.push_back(Output::Shown(read));\n            return;\n        };\n        if !changes.is_empty() {",
+        text: "            self.doubt = Doubt::All;\n            return;\n        };\n        self.settles(&changes, read);",
+        becomes: "            self.doubt = Doubt::All;\n            self.outputs.push_back(Output::Shown(read));\n            return;\n        };\n        self.settles(&changes, read);",
         why: "a write is taken off its row though no row that was read has it",
     },
     Fault {
@@ -250,8 +251,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "keys-of-one-row-only",
         file: QUERY,
-        text: "            && !keys.contains(only)\n",
-        becomes: "            && keys.first() != Some(only)\n",
+        text: "keys.iter().any(|key| key.may_be(only)",
+        becomes: "keys.iter().take(1).any(|key| key.may_be(only)",
         why: "a batch is taken for its first row",
     },
     Fault {
@@ -589,5 +590,68 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "if self.error.as_ref().is_none_or(|error| error.retry_after().is_none()) {",
         becomes: "if self.error.is_none() || self.doubt.is_any() {",
         why: "whoever wants to be sure asks a server that asked for patience",
+    },
+    Fault {
+        name: "announced-too-early-and-forgotten",
+        file: SETTLING,
+        text: "        self.all || !self.keys.is_empty()",
+        becomes: "        false",
+        why: "a row that was announced before its transaction ended stays old",
+    },
+    Fault {
+        name: "another-change-settles",
+        file: SETTLING,
+        text: "!told.twice && told.after < read",
+        becomes: "told.after < read",
+        why: "of two changes of a row one shows, and the other is taken for it",
+    },
+    Fault {
+        name: "settled-by-an-older-read",
+        file: SETTLING,
+        text: "!told.twice && told.after < read",
+        becomes: "!told.twice",
+        why: "a read that was sent before the event is taken for one that shows it",
+    },
+    Fault {
+        name: "settled-while-it-goes-on",
+        file: SETTLING,
+        text: "        if now >= after(self.last, STILL) {\n            *self = Self::default();",
+        becomes: "        if now > self.since {\n            *self = Self::default();",
+        why: "where hints never end, a long transaction is forgotten before it ends",
+    },
+    Fault {
+        name: "rest-of-a-batch-taken-for-all",
+        file: QUERY,
+        text: "        if now < self.fresh_until {",
+        becomes: "        if now < self.born {",
+        why: "the rows of a batch that were announced before anybody listened stay old",
+    },
+    Fault {
+        name: "own-collection-not-watched",
+        file: ENGINE,
+        text: "                self.shows_itself(id);\n",
+        becomes: "",
+        why: "what the database changes together with a row stays, though the app watches the collection",
+    },
+    Fault {
+        name: "lost-opening-waited-for",
+        file: MACHINE,
+        text: "                if now >= after(*since, HANDSHAKE) =>",
+        becomes: "                if now < *since =>",
+        why: "somebody asks for a try, and the page waits for an opening that got lost",
+    },
+    Fault {
+        name: "two-names-for-one-key",
+        file: OVERLAY,
+        text: "if let Some(name) = self.names.get(&key).filter(|name| **name != row).cloned() {",
+        becomes: "if let Some(name) = self.names.get(&key).filter(|_| false).cloned() {",
+        why: "a write lies over a row for ever, because Directus gave its key away",
+    },
+    Fault {
+        name: "confirmed-whoever-sent-it",
+        file: OUTBOX,
+        text: "                if entry.generation == self.generation {\n                    self.confirm(at, row);",
+        becomes: "                if is_same {\n                    self.confirm(at, row);",
+        why: "a write that another tab's login sent is said to be done",
     },
 ];

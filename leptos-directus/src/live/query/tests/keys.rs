@@ -194,7 +194,7 @@ fn a_key_that_was_hinted_at_meanwhile_is_read_again() {
     assert!(!shown(&live).contains(&8));
 }
 
-/// Directus announces the rows of a batch before its transaction ends (hazard H16): what is read at once is what was before.
+/// Directus announces the rows of a batch before its transaction ends (hazard H18): what is read at once is what was before.
 #[test]
 fn what_was_announced_and_did_not_change_is_read_once_more_when_all_is_still() {
     let mut live = live(&by("views"), all());
