@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -30,7 +30,7 @@ use crate::{
     error::Error,
     live::{
         self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope, RowKey,
-        Who, WriteId,
+        Who, WriteId, without,
     },
     protocol::{DirectusCodec, Key, Leads, Query, ServerMessage},
     rest::{Page, Question, Rest, Seen},
@@ -442,8 +442,18 @@ struct Driver {
 #[derive(Default)]
 struct Keeping {
     store: Option<Store>,
-    /// Whose writes were taken up, and what is kept of them now.
-    open: Option<(Who, Option<String>)>,
+    /// Whose writes were taken up.
+    open: Option<Drawer>,
+    /// Those of visitors who were here before, as long as writes of theirs are under way.
+    left: Vec<Drawer>,
+}
+
+/// What is kept for one visitor.
+struct Drawer {
+    who: Who,
+    text: Option<String>,
+    /// The writes in it that were not done when somebody else came.
+    under_way: Vec<WriteId>,
 }
 
 /// What a visitor's writes are kept under.
@@ -489,6 +499,10 @@ impl Driver {
         let mut opening = None;
         // What is kept open may be dead, and is not used once the link is back.
         let mut died_silently = false;
+        if transport::is_from_history() {
+            // Its HTML may be older than the session.
+            self.outbox.identity_doubted(transport::now());
+        }
         loop {
             self.open_stores();
             self.outbox_outputs();
@@ -696,32 +710,62 @@ impl Driver {
     /// Takes up what was kept for this visitor, once it is known who they are: nobody else is to see it.
     fn open_stores(&mut self) {
         let is_known = self.outbox.who().cloned();
-        for (name, Keeping { store, open }) in &mut self.stores {
+        for (name, Keeping { store, open, left }) in &mut self.stores {
             let (Some(store), Some(who)) = (store, &is_known) else { continue };
-            if open.as_ref().is_some_and(|(of, _)| of == who) {
+            if open.as_ref().is_some_and(|open| open.who == *who) {
                 continue;
             }
-            let text = store.load(&drawer(who));
+            if let Some(mut before) = open.take() {
+                before.under_way = self.outbox.writes_of(name, &before.who);
+                left.push(before);
+            }
+            let back = left.iter().position(|drawer| drawer.who == *who).map(|at| left.remove(at));
+            let text = match back {
+                // What is under way is in the outbox.
+                Some(back) => back.text.and_then(|text| without(&text, &back.under_way)),
+                None => store.load(&drawer(who)),
+            };
             let next = || WriteId(self.next.fetch_add(1, Ordering::Relaxed));
             self.outbox.restore(transport::now(), text.as_deref().unwrap_or_default(), name, who, next);
-            *open = Some((who.clone(), text));
+            *open = Some(Drawer { who: who.clone(), text, under_way: Vec::new() });
         }
     }
 
     /// Keeps what is not done yet. What was dropped because somebody else is here now stays kept for whoever wrote it.
     fn fill_stores(&mut self) {
         let last_known = self.outbox.last_known().cloned();
+        let disowned = self.outbox.take_disowned();
         for (name, keeping) in &mut self.stores {
-            let (Some(store), Some((who, kept))) = (&keeping.store, &mut keeping.open) else { continue };
-            if last_known.as_ref().is_some_and(|known| known != who) {
+            let Some(store) = &keeping.store else { continue };
+            for left in &mut keeping.left {
+                let has_ended = |write: &WriteId| self.outbox.intent(*write).is_none();
+                let ended: Vec<WriteId> = left.under_way.extract_if(.., |write| has_ended(write)).collect();
+                let done: Vec<WriteId> = ended.into_iter().filter(|write| !disowned.contains(write)).collect();
+                if !done.is_empty() {
+                    left.text = left.text.as_deref().and_then(|text| without(text, &done));
+                    store.save(&drawer(&left.who), left.text.as_deref());
+                }
+            }
+            keeping.left.retain(|left| !left.under_way.is_empty());
+            let Some(open) = &mut keeping.open else { continue };
+            if last_known.as_ref().is_some_and(|known| *known != open.who) {
                 continue;
             }
-            let text = self.outbox.saved(name, who);
-            if text != *kept {
-                store.save(&drawer(who), text.as_deref());
-                *kept = text;
+            let text = self.outbox.saved(name, &open.who);
+            if text != open.text {
+                store.save(&drawer(&open.who), text.as_deref());
+                open.text = text;
             }
         }
+    }
+
+    /// The visitor logs out: nothing that they wrote is anybody's to find, on whichever page it was kept.
+    fn forget_stores(&mut self) {
+        let open = self.stores.values().filter_map(|keeping| keeping.open.as_ref()).map(|open| &open.who);
+        let gone: BTreeSet<Who> = open.chain(self.outbox.last_known()).filter(|who| who.is_some()).cloned().collect();
+        self.outbox.forget_stores();
+        self.fill_stores();
+        gone.iter().for_each(|who| Store::forget(&drawer(who)));
     }
 
     /// Tells the lists, and whoever waits for the write.
@@ -821,7 +865,8 @@ impl Driver {
     fn wake(&mut self, now: Millis, wake: Wake) {
         self.engine.wake(now, wake);
         match wake {
-            Wake::Offline => {}
+            // Before anything is sent, it is asked whether Directus can be reached: what fails on its way may have arrived.
+            Wake::Offline => self.outbox.link_lost(now),
             // Somebody may have logged in or out in the tab that was seen meanwhile.
             Wake::Visible { hidden } => {
                 if hidden >= LONG_ENOUGH_TO_LOG_IN {
@@ -900,10 +945,7 @@ impl Driver {
                 self.outbox.release();
                 self.outbox.identity_doubted(now);
             }
-            Command::ForgetStores => {
-                self.outbox.forget_stores();
-                self.fill_stores();
-            }
+            Command::ForgetStores => self.forget_stores(),
             Command::IdentityChanged(who) => {
                 self.outbox.release();
                 self.identity_changed(now, who);

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,27 +14,43 @@ use futures::{FutureExt, StreamExt};
 use leptos::prelude::*;
 use leptos_directus::{
     ConnectionStatus, Directus, NativeOptions, Query, UseDirectusAuthReturn, UseRealtimeCollectionOptions,
-    engine::Counts, use_directus_auth,
+    engine::Counts, use_directus_auth, use_realtime_collection_with_options,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
 };
 
 /// As much of Directus as a login needs.
-#[derive(Default)]
+#[derive(Debug)]
 struct Cms {
     /// Whether it says who somebody is; else it has a problem.
     knows_who: AtomicBool,
     asked_who: AtomicUsize,
     sockets: AtomicUsize,
     asked_for_relations: AtomicUsize,
+    /// Who it says it is, where it says so: Ada, or Bob.
+    is_bob: AtomicBool,
+    /// What is written is answered when there is a permit; what was answered, as text.
+    may_answer: Semaphore,
+    reached: AtomicUsize,
+    written: Mutex<Vec<String>>,
 }
 
 impl Cms {
     async fn start() -> (Arc<Self>, String) {
-        let cms = Arc::new(Self::default());
+        let cms = Arc::new(Self {
+            knows_who: AtomicBool::new(false),
+            asked_who: AtomicUsize::new(0),
+            sockets: AtomicUsize::new(0),
+            asked_for_relations: AtomicUsize::new(0),
+            is_bob: AtomicBool::new(false),
+            may_answer: Semaphore::new(0),
+            reached: AtomicUsize::new(0),
+            written: Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = Arc::clone(&cms);
@@ -56,18 +72,27 @@ impl Cms {
             while let Some(Ok(_)) = socket.next().await {}
             return;
         }
-        let mut request = vec![0; 4_096];
-        let _ = stream.read(&mut request).await;
+        let body = self.read(&mut stream).await;
+        if head.starts_with("PATCH /items/") {
+            self.reached.fetch_add(1, Ordering::Relaxed);
+            let Ok(permit) = self.may_answer.acquire().await else { return };
+            permit.forget();
+            self.written.lock().unwrap().push(body);
+        }
         let (status, body) = if head.starts_with("POST /auth/login") {
             ("200 OK", r#"{"data":{"expires":900000}}"#)
         } else if head.starts_with("GET /relations") {
             self.asked_for_relations.fetch_add(1, Ordering::Relaxed);
             ("403 Forbidden", r#"{"errors":[{"message":"no","extensions":{"code":"FORBIDDEN"}}]}"#)
+        } else if head.starts_with("PATCH /items/") {
+            ("200 OK", r#"{"data":{"id":1}}"#)
         } else if head.starts_with("GET /items/") {
             ("200 OK", r#"{"data":[]}"#)
         } else {
             self.asked_who.fetch_add(1, Ordering::Relaxed);
-            if self.knows_who.load(Ordering::Relaxed) {
+            if self.knows_who.load(Ordering::Relaxed) && self.is_bob.load(Ordering::Relaxed) {
+                ("200 OK", r#"{"data":{"id":"bob"}}"#)
+            } else if self.knows_who.load(Ordering::Relaxed) {
                 ("200 OK", r#"{"data":{"id":"ada"}}"#)
             } else {
                 ("503 Service Unavailable", r#"{"errors":[]}"#)
@@ -78,6 +103,30 @@ impl Cms {
             body.len()
         );
         let _ = stream.write_all(answer.as_bytes()).await;
+    }
+
+    /// Reads the whole request; its body.
+    async fn read(&self, stream: &mut TcpStream) -> String {
+        let mut request = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&request).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                if body.len() >= length.unwrap_or(0) {
+                    return body.to_owned();
+                }
+            }
+            if stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
+                continue;
+            }
+            return String::new();
+        }
+    }
+
+    fn written(&self) -> Vec<String> {
+        self.written.lock().unwrap().clone()
     }
 }
 
@@ -186,4 +235,47 @@ async fn how_long_it_is_until_the_next_try_is_counted_from_now() {
     directus.disconnect();
     until("the end of all tries", || untrack(|| directus.retry_in()).is_none()).await;
     assert!(directus.counts().now_or_never().is_none_or(|counts| counts.sockets == 0));
+}
+
+/// It failed: what was under way when somebody else logged in was sent again when its author came back, and what was written
+/// before it was known who had logged in was sent twice: by them, and by the visitor before.
+#[tokio::test]
+async fn what_is_kept_is_sent_once_and_by_whoever_wrote_it() {
+    let (cms, url) = Cms::start().await;
+    let says = |who: Option<&str>| {
+        cms.is_bob.store(who == Some("bob"), Ordering::Relaxed);
+        cms.knows_who.store(who.is_some(), Ordering::Relaxed);
+    };
+    let reached = |count| cms.reached.load(Ordering::Relaxed) == count;
+    let is = |auth: UseDirectusAuthReturn, id: &str| auth.user().get_untracked().is_some_and(|user| user.id == id);
+    says(Some("ada"));
+    let (_owner, _directus, auth) = page(&url);
+    let options = UseRealtimeCollectionOptions::default().persist("what_is_kept");
+    let posts = use_realtime_collection_with_options::<Value>("posts", Query::new(), options);
+    until("Ada", || is(auth, "ada")).await;
+    // Her first is under way, and her second waits for it.
+    posts.update(1, &json!({ "title": "Ada's" }));
+    posts.update(1, &json!({ "title": "Ada's other" }));
+    until("hers on its way", || reached(1)).await;
+    says(None);
+    auth.login("bob@example.com", "secret").await.unwrap_err();
+    let his = posts.update(2, &json!({ "title": "Bob's" }));
+    says(Some("bob"));
+    until("Bob, and his on its way", || is(auth, "bob") && reached(2)).await;
+    cms.may_answer.add_permits(2);
+    his.await.unwrap();
+    until("both", || cms.written().len() == 2).await;
+    says(Some("ada"));
+    auth.login("ada@example.com", "secret").await.unwrap();
+    cms.may_answer.add_permits(10);
+    until("what she had not sent", || cms.written().len() == 3).await;
+    until("the end of it", || posts.pending().get_untracked().is_empty()).await;
+    assert_eq!(cms.written(), [r#"{"title":"Ada's"}"#, r#"{"title":"Bob's"}"#, r#"{"title":"Ada's other"}"#]);
+    // And none of it is found again.
+    says(Some("bob"));
+    auth.login("bob@example.com", "secret").await.unwrap();
+    says(Some("ada"));
+    auth.login("ada@example.com", "secret").await.unwrap();
+    posts.update(3, &json!({ "title": "the last" })).await.unwrap();
+    assert_eq!(cms.written().len(), 4, "{:?}", cms.written());
 }

@@ -13,17 +13,18 @@ use crate::{error::Error, live::LiveStatus};
 ///
 /// Directus sends nothing of use here (a subscription counts the changed rows only), so the groups are read again with every
 /// change in the collection. `T` is one group, as Directus gives it: `{"status": "draft", "count": 3}`, or with a field's name
-/// `{"sum": {"views": 7}}`.
+/// `{"sum": {"views": 7}}`. With PostgreSQL it gives such numbers as text: [`number`](crate::protocol::number) reads both.
 ///
 /// # Example
 /// ```
 /// use leptos::prelude::*;
-/// use leptos_directus::{Query, use_realtime_aggregate};
+/// use leptos_directus::{Query, protocol::number, use_realtime_aggregate};
 /// use serde::Deserialize;
 ///
 /// #[derive(Clone, PartialEq, Deserialize)]
 /// struct Lane {
 ///     status: Option<String>,
+///     #[serde(deserialize_with = "number")]
 ///     count: u64,
 /// }
 ///

@@ -66,5 +66,6 @@ pub use query::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId};
 pub use reading::Reading;
 pub(crate) use reading::as_asked;
 pub use row::{RowKey, WriteId};
+pub(crate) use saved::without;
 pub use shape::{ReadScope, WindowShape};
 pub use window::{RowChanges, Splice, Window};

@@ -270,6 +270,8 @@ pub struct Outbox {
     held: u32,
     /// Somebody waits to learn who the visitor is.
     is_wanted: bool,
+    /// Kept writes that were not sent because somebody else is here.
+    disowned: Vec<WriteId>,
     backoff: Backoff,
     outputs: VecDeque<OutboxOutput>,
 }
@@ -293,6 +295,7 @@ impl Outbox {
             in_doubt: false,
             held: 0,
             is_wanted: false,
+            disowned: Vec::new(),
             backoff,
             outputs: VecDeque::new(),
         }
@@ -415,17 +418,34 @@ impl Outbox {
         }
     }
 
-    /// What this visitor's writes are to be kept as, in the store with this name; `None` where there are none.
+    /// What this visitor's writes are to be kept as, in the store with this name; `None` where there are none. What was made while
+    /// nobody knew who the visitor is is nobody's until somebody does.
     #[must_use]
     pub fn saved(&self, store: &str, who: &Who) -> Option<String> {
-        let kept = self.entries.iter().filter(|entry| {
-            entry.intent.store.as_deref() == Some(store) && entry.who.as_ref().is_none_or(|of| of == who)
-        });
-        saved::save(kept.map(|entry| {
+        saved::save(self.kept(store, who).map(|entry| {
             let key = self.key(&entry.intent).filter(|_| !matches!(entry.intent.layer.change, Change::Create(_)));
             let row = key.map(RowKey::from).or_else(|| entry.intent.layer.row.clone());
             (&entry.intent, row, entry.uncertain || entry.state.is_sent())
         }))
+    }
+
+    /// The writes of this visitor that are to be kept in this store and are not done.
+    #[must_use]
+    pub fn writes_of(&self, store: &str, who: &Who) -> Vec<WriteId> {
+        self.kept(store, who).map(|entry| entry.intent.layer.write).collect()
+    }
+
+    fn kept<'a>(&'a self, store: &'a str, who: &'a Who) -> impl Iterator<Item = &'a Entry> {
+        let is_here = self.who() == Some(who);
+        self.entries.iter().filter(move |entry| {
+            entry.intent.store.as_deref() == Some(store) && entry.who.as_ref().map_or(is_here, |of| of == who)
+        })
+    }
+
+    /// The writes that were not sent because somebody else is here now, since this was last asked: whoever made them is to find
+    /// them again.
+    pub fn take_disowned(&mut self) -> Vec<WriteId> {
+        std::mem::take(&mut self.disowned)
     }
 
     /// Takes up what was kept for this visitor when an earlier page ended; before all that was made since.
@@ -855,6 +875,7 @@ impl Outbox {
         for write in foreign {
             if let Some(at) = self.find(write) {
                 let kept = self.entries[at].intent.store.is_some();
+                self.disowned.extend(kept.then_some(write));
                 let rest = if kept { "; it is kept until whoever wrote it is back" } else { "" };
                 let error = if self.entries[at].uncertain {
                     Error::uncertain(format!(

@@ -296,6 +296,9 @@ impl WakeEvents {
 /// end, so that no two of them send the same.
 pub(crate) struct Store(SendWrapper<Claimed>);
 
+/// What all names in the storage begin with.
+const STORE: &str = "leptos-directus";
+
 struct Claimed {
     name: String,
     storage: Storage,
@@ -335,7 +338,7 @@ impl Store {
             let leave = AbortController::new().ok()?;
             let options = Object::new();
             Reflect::set(&options, &"signal".into(), &leave.signal()).ok()?;
-            let (name, release) = (format!("leptos-directus {name}"), release?);
+            let (name, release) = (format!("{STORE} {name}"), release?);
             let asked = request.call3(&locks, &JsValue::from_str(&name), &options, on_grant.as_ref()).ok()?;
             // Refused only to whoever left: there is nobody to tell.
             let catch: Function = Reflect::get(&asked, &"catch".into()).ok()?.dyn_into().ok()?;
@@ -360,6 +363,25 @@ impl Store {
             leptos::logging::warn!("the browser's storage is full: what waits is lost if this page ends");
         }
     }
+
+    /// Removes what is kept under this key, in whichever store.
+    pub(crate) fn forget(key: &str) {
+        let Some(storage) = web_sys::window().and_then(|window| window.local_storage().ok().flatten()) else { return };
+        let names = (0..storage.length().unwrap_or(0)).filter_map(|at| storage.key(at).ok().flatten());
+        let is_its = |name: &String| name.starts_with(&format!("{STORE} ")) && name.ends_with(&format!(" {key}"));
+        for name in names.filter(is_its).collect::<Vec<_>>() {
+            // It may be gone by now.
+            let _ = storage.remove_item(&name);
+        }
+    }
+}
+
+/// Whether the page was called up from the browser's history: then its HTML may be one that was kept, of another visitor.
+pub(crate) fn is_from_history() -> bool {
+    let navigations = web_sys::window()
+        .and_then(|window| window.performance())
+        .map(|performance| performance.get_entries_by_type("navigation"));
+    navigations.is_some_and(|entries| field(&entries.get(0), "type").as_string().as_deref() == Some("back_forward"))
 }
 
 pub(crate) fn is_browser() -> bool {

@@ -22,7 +22,9 @@ mod platform;
 mod platform;
 
 pub(crate) use platform::HttpClient;
-pub(crate) use platform::{Socket, Store, WakeEvents, is_browser, now, seed, sleep, spawn, unix_millis};
+pub(crate) use platform::{
+    Socket, Store, WakeEvents, is_browser, is_from_history, now, seed, sleep, spawn, unix_millis,
+};
 
 /// A new random UUID (version 4).
 pub(crate) fn uuid() -> String {

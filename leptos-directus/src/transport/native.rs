@@ -265,6 +265,17 @@ impl Store {
             None => drop(kept.remove(&key)),
         }
     }
+
+    /// Removes what is kept under this key, in whichever store.
+    pub(crate) fn forget(key: &str) {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|name, _| !name.ends_with(&format!(" {key}")));
+    }
+}
+
+/// Nothing is older than the program.
+pub(crate) fn is_from_history() -> bool {
+    false
 }
 
 pub(crate) fn is_browser() -> bool {

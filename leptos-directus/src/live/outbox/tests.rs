@@ -507,6 +507,30 @@ fn what_is_done_or_somebody_else_s_is_not_kept() {
     assert_eq!(outbox.saved("drafts", &ada), None);
 }
 
+/// It failed: while it was not known who had logged in, what they wrote was kept as the former visitor's, and sent again as theirs.
+#[test]
+fn what_is_made_while_nobody_knows_who_it_is_is_kept_by_whoever_it_turns_out_to_be() {
+    let (ada, bob) = (Some("ada".to_owned()), Some("bob".to_owned()));
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 1);
+    outbox.identity_changed(NOW, None);
+    outbox.update(2, 2);
+    outbox.outputs();
+    assert_eq!(outbox.writes_of("drafts", &ada), [WriteId(1)]);
+    let kept = outbox.saved("drafts", &ada).unwrap();
+    outbox.found_who(Some("ada"));
+    assert_eq!(outbox.happens(), ["ask"], "it was asked before the login");
+    outbox.found_who(Some("bob"));
+    assert_eq!(outbox.happens(), ["1 conflict", "touch 1", "2 sent", "send 2"]);
+    assert_eq!(outbox.take_disowned(), [WriteId(1)]);
+    assert_eq!(outbox.take_disowned(), []);
+    assert_eq!(outbox.writes_of("drafts", &bob), [WriteId(2)]);
+    assert_eq!(outbox.saved("drafts", &ada), None, "who holds the drawers keeps hers as it was");
+    assert_eq!(saved::without(&kept, &[WriteId(2)]).as_ref(), Some(&kept));
+    assert_eq!(saved::without(&kept, &[WriteId(1)]), None);
+}
+
 #[test]
 fn a_text_that_is_not_ours_restores_nothing() {
     for text in ["", "{}", "[1]", r#"{"version":2,"writes":[]}"#, r#"{"version":1,"writes":[{"number":1}]}"#] {
