@@ -70,6 +70,11 @@ impl Identity {
         self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
     }
 
+    /// Who it was said to be last, for effects to follow; nothing before that.
+    pub(crate) fn last_known(&self) -> Option<Who> {
+        self.user.read().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
+    }
+
     pub(crate) fn is_known(&self) -> bool {
         self.user.read_untracked().is_some()
     }

@@ -25,7 +25,7 @@ use crate::{
     error::Error,
     live::{
         Change, Intent, Layer, LiveConfig, LiveStatus, NewRows, Output, Overlay, PendingWrite, Progress, ReadScope,
-        Reading, RowChanges, RowKey, Shown, ShownRow, Window, as_asked,
+        Reading, RowChanges, RowKey, Shown, ShownRow, Who, Window, as_asked,
     },
     protocol::{Key, Query},
     rest::{Page, Question, Rest, Seen, decode, with_fields_of},
@@ -112,6 +112,8 @@ pub(crate) struct View<T> {
     order: RwLock<Order>,
     pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
     rows: RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>,
+    /// How many rows the query gave, whether or not they are shown.
+    given: ArcRwSignal<usize>,
     /// Rows got their keys.
     named: ArcTrigger,
     pub(crate) status: ArcRwSignal<LiveStatus>,
@@ -143,6 +145,7 @@ impl<T: RowType> View<T> {
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
+            given: ArcRwSignal::default(),
             named: ArcTrigger::new(),
             status: ArcRwSignal::new(status),
             error: ArcRwSignal::new(None),
@@ -164,6 +167,7 @@ impl<T: RowType> View<T> {
             order: RwLock::default(),
             keys: ArcRwSignal::default(),
             rows: RwLock::default(),
+            given: ArcRwSignal::default(),
             named: ArcTrigger::new(),
             status: ArcRwSignal::new(LiveStatus::Refused),
             error: ArcRwSignal::new(Some(error)),
@@ -205,6 +209,7 @@ impl<T: RowType> View<T> {
             order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
             keys: ArcRwSignal::new(self.keys.get_untracked()),
             rows: RwLock::new(rows),
+            given: ArcRwSignal::new(self.given.get_untracked()),
             named: ArcTrigger::new(),
             status: ArcRwSignal::new(LiveStatus::Paused),
             error: ArcRwSignal::new(None),
@@ -267,8 +272,14 @@ impl<T: RowType> View<T> {
     }
 
     fn server(&self, changes: RowChanges) {
-        let shown = self.overlay().server(changes);
+        let (shown, given) = {
+            let mut overlay = self.overlay();
+            (overlay.server(changes), overlay.given())
+        };
         self.apply(&shown);
+        if *self.given.read_untracked() != given {
+            self.given.set(given);
+        }
     }
 
     fn read_row(&self, key: &RowKey, row: &Value) -> Result<T, Error> {
@@ -510,9 +521,13 @@ pub(crate) struct LiveView<T: RowType> {
     held: StoredValue<Option<Held>>,
     paused: RwSignal<bool>,
     core: StoredValue<Arc<Core>>,
-    /// What is asked for now: writes go by it.
+    /// What was asked for when an effect last looked.
     asked: StoredValue<Result<Target, Error>>,
+    /// What is asked for now: writes go by it.
+    now: StoredValue<Asked>,
 }
+
+type Asked = Arc<dyn Fn() -> Result<Target, Error> + Send + Sync>;
 
 // By hand, because `Clone` must not ask for `T: Copy`.
 impl<T: RowType> Clone for LiveView<T> {
@@ -580,7 +595,8 @@ impl<T: RowType> LiveView<T> {
         target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
         immediate: bool,
     ) -> Self {
-        let now = untrack(&target);
+        let target: Asked = Arc::new(target);
+        let now = untrack(|| target());
         let is_live = matches!(core.mode, Mode::Live(_));
         let view = match &now {
             Ok(target) => View::new(target, LiveStatus::Loading),
@@ -604,29 +620,26 @@ impl<T: RowType> LiveView<T> {
             paused: RwSignal::new(!immediate),
             core: StoredValue::new(Arc::clone(core)),
             asked: StoredValue::new(now.clone()),
+            now: StoredValue::new(Arc::clone(&target)),
         };
         if let Mode::Live(client) = &core.mode {
             let rows = initial.zip(now.ok()).filter(|((mark, ..), target)| *mark == target.mark());
             let rows = rows.and_then(|((_, rows, seen), target)| Some((target.name, rows.ok()?, seen)));
-            this.follow(client.clone(), target, rows);
+            this.follow(client.clone(), rows);
         }
         this
     }
 
     /// Holds the live query that is asked for; runs once the page is hydrated, and again when the query changes.
-    fn follow(
-        self,
-        client: Client,
-        target: impl Fn() -> Result<Target, Error> + Send + Sync + 'static,
-        initial: Option<(String, Page<Value>, Seen)>,
-    ) {
+    fn follow(self, client: Client, initial: Option<(String, Page<Value>, Seen)>) {
         let coming = self.coming;
         // The share of what is shown while something else is awaited: what stays on the page stays true meanwhile.
         let leaving: StoredValue<Option<Held>> = StoredValue::new(None);
         let first =
             StoredValue::new(initial.map(|(name, rows, seen)| (name, (self.shown.get_untracked(), Some(rows), seen))));
+        self.forget_with_the_visitor(first);
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
-            let target = target();
+            let target = (self.now.try_get_value()?)();
             self.asked.set_value(target.clone());
             // Paused or not: what is written is kept.
             if let Ok(Target { persist: Some(store), .. }) = &target {
@@ -682,6 +695,26 @@ impl<T: RowType> LiveView<T> {
                 coming.set(None);
                 leaving.set_value(None);
             }
+        });
+    }
+
+    /// A list that holds still is read by nobody: when the visitor is another one, its rows go.
+    fn forget_with_the_visitor<F: Send + Sync + 'static>(self, first: StoredValue<Option<F>>) {
+        let Some(identity) = self.core.try_get_value().map(|core| core.identity.clone()) else { return };
+        Effect::new_isomorphic(move |before: Option<Option<Who>>| {
+            let before = before.flatten();
+            let who = identity.last_known();
+            if before.is_some() && who.is_some() && before != who {
+                first.set_value(None);
+                if self.paused.try_get_untracked() == Some(true) {
+                    let empty = match self.asked.try_get_value()? {
+                        Ok(target) => View::new(&target, LiveStatus::Paused),
+                        Err(error) => View::unusable(error),
+                    };
+                    self.shown.set(Arc::new(empty));
+                }
+            }
+            who.or(before)
         });
     }
 
@@ -755,7 +788,7 @@ impl<T: RowType> LiveView<T> {
     /// Whether that one row more is there.
     pub(crate) fn has_more(self) -> bool {
         self.await_first();
-        self.shown().is_some_and(|view| view.keys.read().len() > view.most())
+        self.shown().is_some_and(|view| view.given.get() > view.most())
     }
 
     /// Whether another query was asked for, and its rows are not there yet.
@@ -799,11 +832,10 @@ impl<T: RowType> LiveView<T> {
     }
 
     pub(crate) fn is_stale(self) -> Signal<bool> {
+        let status = self.status();
         Signal::derive(move || {
             self.await_first();
-            self.shown().is_some_and(|view| {
-                matches!(view.status.get(), LiveStatus::Stale | LiveStatus::Polling | LiveStatus::Paused)
-            })
+            matches!(status.get(), LiveStatus::Stale | LiveStatus::Polling | LiveStatus::Paused)
         })
     }
 
@@ -885,7 +917,8 @@ impl<T: RowType> LiveView<T> {
     fn write(self, make: impl FnOnce(&Client, &Target) -> Result<Layer, Error>) -> Made {
         let ended = || Error::closed("the component that showed this list has ended");
         let core = self.core.try_get_value().ok_or_else(ended)?;
-        let target = self.asked.try_get_value().ok_or_else(ended)??;
+        let now = self.now.try_get_value().ok_or_else(ended)?;
+        let target = untrack(|| now())?;
         let client = core.client().ok_or_else(|| {
             Error::usage("lists are written in the browser; the server writes by `use_directus().items(…)`")
         })?;
@@ -938,11 +971,27 @@ impl<T: RowType> LiveView<T> {
         })
     }
 
+    /// The key has changed, and the row of the one before is still shown: whoever writes now may mean either.
+    fn is_on_the_page(self, asked: &Key) -> Result<(), Error> {
+        let Some(view) = self.shown.try_get_untracked() else { return Ok(()) };
+        let shown = view.keys.read_untracked().first().and_then(|row| view.overlay().key(row));
+        match shown.filter(|shown| !shown.may_be(asked)) {
+            Some(shown) => Err(Error::usage(format!(
+                "the item {asked} of `{}` is asked for, and the page still shows {shown}: nothing was written; write once it \
+                 is there, or by `use_directus().items(…)`",
+                view.collection
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Changes the one row that is asked for; where that is by no key, it is a singleton's.
     pub(crate) fn update_only(self, patch: &impl Serialize) -> Made {
         self.write(|client, target| {
             let change = Change::Update(Arc::new(fields_of_value(patch)?));
-            let row = target.spec.config.only_key.as_ref().map(RowKey::from);
+            let only = target.spec.config.only_key.as_ref();
+            only.map_or(Ok(()), |only| self.is_on_the_page(only))?;
+            let row = only.map(RowKey::from);
             Ok(Layer { write: client.write_id(), row, key: None, change })
         })
     }
@@ -951,7 +1000,9 @@ impl<T: RowType> LiveView<T> {
     pub(crate) fn delete_only(self) -> Made {
         self.write(|client, target| {
             let only = target.spec.config.only_key.as_ref();
-            let row = only.map(RowKey::from).ok_or_else(|| Error::usage("a singleton can't be deleted"))?;
+            let only = only.ok_or_else(|| Error::usage("a singleton can't be deleted"))?;
+            self.is_on_the_page(only)?;
+            let row = RowKey::from(only);
             Ok(Layer { write: client.write_id(), row: Some(row), key: None, change: Change::Delete })
         })
     }

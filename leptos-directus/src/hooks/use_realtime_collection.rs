@@ -216,7 +216,9 @@ impl UseRealtimeCollectionOptions {
     /// Keeps writes that wait under this name in the browser's `localStorage`, so that they outlive a reload; the next page
     /// with a list that has the same name takes them up and sends them. Not kept by default.
     ///
-    /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else; a logout forgets them. One page at a time keeps
+    /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else. What is
+    /// written while nobody knows who has logged in is kept from the moment on at which somebody does. A logout removes all that its
+    /// visitor's pages have kept; another tab that holds some of it learns of the logout when it is seen again. One page at a time keeps
     /// and takes up what has one name; another one takes over when it ends. A create that was on its way when the page ended is
     /// sent again only if its key is ours to give ([`client_keys`](Self::client_keys)); else the list's `error` says that it
     /// may have been saved. What waits under one name is sent in the order in which it was made; between two names a reload

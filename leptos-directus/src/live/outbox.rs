@@ -24,7 +24,7 @@ use crate::{
 
 mod compare;
 
-use compare::{compared_fields, has_changed};
+use compare::{compared_fields, has_changed, is_another};
 
 /// Writes on their way at once, at most.
 const SIDE_BY_SIDE: usize = 4;
@@ -615,7 +615,13 @@ impl Outbox {
             _ => entry.generation == self.generation,
         };
         match (result, change) {
-            (Ok(Some(row)), Change::Create(_)) => self.confirm(at, row),
+            (Ok(Some(row)), Change::Create(_)) => match is_another(&entry.intent, &row) {
+                Some(field) => {
+                    let error = taken(&entry.intent, &field);
+                    self.refuse(at, error);
+                }
+                None => self.confirm(at, row),
+            },
             (Ok(None), Change::Delete) if is_same => self.confirm(at, Value::Null),
             (Ok(None), Change::Update(_)) => {
                 let error = gone(&entry.intent);
@@ -976,6 +982,15 @@ fn changed(intent: &Intent, field: &str) -> Error {
         "updating `{}`: while this waited, somebody else changed `{field}` of the row {}: nothing was overwritten",
         intent.collection,
         row_name(intent)
+    ))
+}
+
+fn taken(intent: &Intent, field: &str) -> Error {
+    let key = intent.layer.key.as_ref().map(Key::to_string).unwrap_or_default();
+    Error::uncertain(format!(
+        "creating in `{}`: the answer was lost, and the row {key} that is there now has another `{field}`: somebody else created or \
+         changed it",
+        intent.collection
     ))
 }
 

@@ -166,6 +166,7 @@ impl Shown {
 /// list.server(window.replace("id", vec![json!({ "id": 1, "title": "one" }), json!({ "id": 2, "title": "two" })]));
 /// list.read(1, None);
 /// assert!(list.is_bare());
+/// assert_eq!(list.given(), 2);
 ///
 /// // A change that is refused leaves no trace.
 /// let patch = Arc::new(json!({ "title": "TWO" }).as_object().unwrap().clone());
@@ -239,6 +240,12 @@ impl Overlay {
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.laid.is_empty()
+    }
+
+    /// How many rows the last read gave, whatever lies over them.
+    #[must_use]
+    pub fn given(&self) -> usize {
+        self.order.len()
     }
 
     /// The rows as the last one who was told knows them.

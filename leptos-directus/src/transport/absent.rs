@@ -76,6 +76,12 @@ impl Store {
     }
 
     pub(crate) fn save(&self, _key: &str, _text: Option<&str>) {}
+
+    pub(crate) fn forget(_key: &str) {}
+}
+
+pub(crate) fn is_from_history() -> bool {
+    false
 }
 
 pub(crate) fn is_browser() -> bool {

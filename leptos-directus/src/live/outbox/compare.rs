@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Change, Intent};
+use crate::protocol::Key;
 
 /// The fields of an update of which it can be told whether somebody else changed them.
 pub(super) fn compared_fields(intent: &Intent) -> impl Iterator<Item = &String> {
@@ -28,6 +29,28 @@ pub(super) fn has_changed(intent: &Intent, ours: &[Arc<Map<String, Value>>], row
         row.get(*field).is_some_and(|now| is_plain(now) && !known.any(|known| are_the_same(known, now)))
     };
     compared_fields(intent).find(is_changed).cloned()
+}
+
+/// A field of a row that was to be created, in which the one that is there by its key is another: then somebody else may have taken
+/// the key. Nobody takes a uuid.
+pub(super) fn is_another(intent: &Intent, row: &Value) -> Option<String> {
+    let Change::Create(data) = &intent.layer.change else { return None };
+    if intent.layer.key.as_ref().is_none_or(is_uuid) {
+        return None;
+    }
+    let is_other = |(field, wanted): &(&String, &Value)| {
+        let is_told = !wanted.is_null() && is_plain(wanted) && **field != intent.key_field;
+        is_told && row.get(*field).is_some_and(|found| is_plain(found) && !are_the_same(wanted, found))
+    };
+    data.as_object()?.iter().find(is_other).map(|(field, _)| field.clone())
+}
+
+fn is_uuid(key: &Key) -> bool {
+    let is_of_it = |(place, byte): (usize, u8)| match place {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    key.as_str().len() == 36 && key.as_str().bytes().enumerate().all(is_of_it)
 }
 
 /// Related rows are shown by their fields, which are none of the row itself.

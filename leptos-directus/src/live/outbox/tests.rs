@@ -164,6 +164,30 @@ fn a_create_that_may_have_been_saved_and_is_then_refused_is_looked_for() {
     assert_eq!(outbox.happens(), ["1 refused", "touch u"]);
 }
 
+/// It failed: somebody else's row was taken for the one that was lost.
+#[test]
+fn a_key_that_somebody_else_took_meanwhile_is_not_called_ours() {
+    let of = |key: &str, found: Value| {
+        let mut outbox = outbox();
+        let row = Some(RowKey::created_by(WriteId(1)));
+        let data = json!({ "id": key, "name": "Germany", "size": 7, "parent": { "id": 3 }, "note": null });
+        outbox.make(1, row, Some(key), Change::Create(Arc::new(data)));
+        outbox.answered(NOW, WriteId(1), Err(network()));
+        outbox.link_up(NOW);
+        outbox.outputs();
+        outbox.answered(NOW, WriteId(1), Err(Error::answer(400, "RECORD_NOT_UNIQUE", "taken")));
+        assert_eq!(outbox.happens(), ["check 1"]);
+        outbox.checked(NOW, WriteId(1), Ok(Some(found)));
+        outbox.happens().swap_remove(0)
+    };
+    let theirs = json!({ "id": "de", "name": "Deutschland", "size": 7 });
+    let ours = json!({ "id": "de", "name": "Germany", "size": "7", "parent": 3, "note": "by a default" });
+    assert_eq!(of("de", theirs.clone()), "1 uncertain");
+    assert_eq!(of("de", ours), "1 confirmed");
+    // Directus may have changed it, and nobody else has this key.
+    assert_eq!(of("0f8fad5b-d9cb-469f-a165-70867728950e", theirs), "1 confirmed");
+}
+
 #[test]
 fn a_write_that_did_not_get_through_is_sent_again_when_directus_can_be_reached() {
     let mut outbox = outbox();

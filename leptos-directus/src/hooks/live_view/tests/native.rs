@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
+    User,
     connection::ConnectionConfig,
+    protocol::Filter,
     rest::Rest,
     transport::{Credentials, HttpClient, SocketTarget},
 };
@@ -18,7 +20,11 @@ fn lonely() -> Core {
 /// A list as it stands before it is connected, with one row in the HTML, of the query as it was then.
 fn from_html(core: &Arc<Core>, query: RwSignal<Query>) -> LiveView<Post> {
     let target = move || Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), query.get());
-    let read = untrack(target);
+    from_html_of(core, Arc::new(target))
+}
+
+fn from_html_of(core: &Arc<Core>, target: Arc<dyn Fn() -> Target + Send + Sync>) -> LiveView<Post> {
+    let read = untrack(|| target());
     let page = Page { items: vec![json!({ "id": 1, "title": "in the HTML" })], meta: None };
     let view = View::new(&read, LiveStatus::Paused);
     view.load("id", Ok(page.clone()));
@@ -31,8 +37,9 @@ fn from_html(core: &Arc<Core>, query: RwSignal<Query>) -> LiveView<Post> {
         paused: RwSignal::new(true),
         core: StoredValue::new(Arc::clone(core)),
         asked: StoredValue::new(Ok(read.clone())),
+        now: StoredValue::new(Arc::new(move || Ok(target()))),
     };
-    this.follow(core.client().unwrap().clone(), move || Ok(target()), Some((read.name, page, Seen::NotAsked)));
+    this.follow(core.client().unwrap().clone(), Some((read.name, page, Seen::NotAsked)));
     this
 }
 
@@ -69,4 +76,93 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
             until(|| untrack(|| posts.error().get()).is_some_and(|error| error.is_network())).await;
         }
     }
+}
+
+fn user(id: &str) -> Option<User> {
+    serde_json::from_value(json!({ "id": id })).unwrap()
+}
+
+/// It failed: whoever logged in after somebody who had paused a list saw their rows.
+#[tokio::test]
+async fn a_paused_list_keeps_no_rows_of_a_visitor_who_is_gone() {
+    let _ = any_spawner::Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    let core = Arc::new(lonely());
+    let is = |who: Option<User>| core.identity.settle(core.identity.begin(), who);
+    is(user("ada"));
+    let query = RwSignal::new(Query::new());
+    let posts = from_html(&core, query);
+    any_spawner::Executor::tick().await;
+    let count = || untrack(|| posts.items().get()).len();
+    is(user("ada"));
+    any_spawner::Executor::tick().await;
+    assert_eq!(count(), 1, "it is still her");
+    is(None);
+    until(|| count() == 0).await;
+    assert_eq!(untrack(|| posts.status().get()), LiveStatus::Paused);
+    // Nor do they come back where nothing can be read.
+    posts.connect();
+    until(|| untrack(|| posts.error().get()).is_some_and(|error| error.is_network())).await;
+    assert_eq!(count(), 0);
+}
+
+/// It failed: the row that was deleted was not the one on the page.
+#[tokio::test]
+async fn an_item_is_written_only_where_it_is_the_one_that_is_shown() {
+    let _ = any_spawner::Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    let core = Arc::new(lonely());
+    let key = RwSignal::new(Key::from("01"));
+    let target = move || {
+        let mut options = UseRealtimeCollectionOptions::default();
+        options.config.only_key = Some(key.get());
+        Target::new::<Post>("posts", &options, Query::new().filter(Filter::field("id").eq(key.get())))
+    };
+    let post = from_html_of(&core, Arc::new(target));
+    let pending = || untrack(|| post.pending().get()).len();
+    assert!(post.update_only(&json!({ "title": "new" })).is_ok(), "another spelling of the same key");
+    until(|| pending() == 1).await;
+    key.set(2.into());
+    for made in [post.update_only(&json!({ "title": "new" })), post.delete_only()] {
+        let Err(error) = made else { panic!("it was written to a row that is not there") };
+        assert!(error.message().contains("item 2") && error.message().contains("still shows 1"), "{error}");
+    }
+    assert_eq!(pending(), 1);
+}
+
+#[tokio::test]
+async fn what_is_stale_says_so_in_both_ways() {
+    let _ = any_spawner::Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    let core = Arc::new(lonely());
+    let query = RwSignal::new(Query::new().sort("title"));
+    let posts = from_html(&core, query);
+    posts.connect();
+    query.set(Query::new().sort("-title"));
+    until(|| untrack(|| posts.error().get()).is_some()).await;
+    // The rows of the query before are kept true; they are not those that are asked for.
+    posts.shown.get_untracked().status.set(LiveStatus::Live);
+    assert_eq!(untrack(|| (posts.status().get(), posts.is_stale().get())), (LiveStatus::Stale, true));
+}
+
+/// It failed: with a row that does not fit, or one that was deleted here and not there yet, there seemed to be no more.
+#[tokio::test]
+async fn there_is_more_as_long_as_the_server_gives_more() {
+    let _ = any_spawner::Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    let core = Arc::new(lonely());
+    // Pages of two rows.
+    let posts = from_html(&core, RwSignal::new(Query::new().limit(3)));
+    let gives = |rows: serde_json::Value| {
+        let changes = Window::default().replace("id", serde_json::from_value(rows).unwrap());
+        posts.shown.get_untracked().server(changes);
+        untrack(|| (posts.items().get().len(), posts.has_more()))
+    };
+    let (good, bad) = (json!({ "id": 1, "title": "a" }), json!({ "id": 2, "title": 5 }));
+    assert_eq!(gives(json!([good, bad, { "id": 3, "title": "c" }])), (2, true));
+    assert_eq!(gives(json!([good, bad])), (1, false));
 }
