@@ -212,6 +212,7 @@ struct Entry {
 /// assert!(told.contains(&OutboxOutput::Send(WriteId(2))));
 ///
 /// // The other one is kept meanwhile, and taken up by the next page.
+/// assert_eq!(outbox.writes_of("drafts", &ada), [WriteId(2)]);
 /// let kept = outbox.saved("drafts", &ada).unwrap();
 /// let mut next = Outbox::new(OutboxConfig::default());
 /// next.restore(5, &kept, "drafts", &ada, || WriteId(1));
@@ -246,6 +247,9 @@ struct Entry {
 /// outbox.forget_stores();
 /// outbox.release();
 /// outbox.identity_changed(15, Some(None));
+///
+/// // What was to be kept for somebody else would be named here.
+/// assert_eq!(outbox.take_disowned(), []);
 /// ```
 #[derive(Debug)]
 pub struct Outbox {
