@@ -8,8 +8,8 @@ use hydration_context::{HydrateSharedContext, SharedContext};
 use leptos::{mount::mount_to, prelude::*};
 use leptos_directus::{
     ConnectionStatus, Directus, DirectusOptions, LiveStatus, Query, SubscribeOptions, UseRealtimeCollectionOptions,
-    UseRealtimeCollectionReturn, engine::Counts, provide_directus, use_directus, use_realtime_collection,
-    use_realtime_collection_with_options, use_realtime_item,
+    UseRealtimeCollectionReturn, engine::Counts, provide_directus, use_directus, use_directus_auth,
+    use_realtime_collection, use_realtime_collection_with_options, use_realtime_item,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -293,6 +293,43 @@ async fn what_waits_is_kept_and_goes_from_page_to_page_one_at_a_time() {
     assert!(write.await.unwrap_err().is_closed());
     assert_eq!(kept("kept"), 1.0);
     second_owner.cleanup();
+    js_sys::eval("window.fetch = window.realFetch; localStorage.clear()").unwrap();
+}
+
+/// Ada is logged in until she logs out; nothing else gets through.
+const ADA: &str = r#"
+    window.realFetch = window.fetch;
+    window.isAda = true;
+    window.fetch = async (request) => {
+        if (request.url.includes("/auth/logout")) {
+            window.isAda = false;
+            return new Response(null, { status: 204 });
+        }
+        if (!request.url.includes("/users/me")) throw new TypeError("offline");
+        if (window.isAda) return new Response('{"data":{"id":"ada"}}', { status: 200 });
+        return new Response('{"errors":[{"message":"No.","extensions":{"code":"FORBIDDEN"}}]}', { status: 403 });
+    };
+    localStorage.clear();
+    localStorage.setItem("leptos-directus another page user ada", "hers");
+    localStorage.setItem("leptos-directus another page user bob", "his");
+    localStorage.setItem("of the app user ada", "the app's");
+"#;
+
+/// It failed: what another page had kept was still there, and was sent when she came back.
+#[wasm_bindgen_test]
+async fn a_logout_leaves_nothing_that_its_visitor_s_pages_have_kept() {
+    js_sys::eval(ADA).unwrap();
+    let (owner, _directus) = page();
+    let auth = use_directus_auth();
+    until(async || auth.user().get_untracked().is_some_and(|user| user.id == "ada")).await;
+    let options = UseRealtimeCollectionOptions::default().client_keys(true).persist("drafts");
+    let list: UseRealtimeCollectionReturn<Value> = use_realtime_collection_with_options("posts", Query::new(), options);
+    list.create(&json!({ "title": "waits" }));
+    until(async || kept("waits") == 1.0).await;
+    auth.logout().await.unwrap();
+    until(async || kept("waits") == 0.0).await;
+    assert_eq!((kept("hers"), kept("his"), kept("the app's")), (0.0, 1.0, 1.0));
+    owner.cleanup();
     js_sys::eval("window.fetch = window.realFetch; localStorage.clear()").unwrap();
 }
 
