@@ -77,7 +77,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "blank-by-a-transient-error",
         file: QUERY,
         text: "        } else if error.is_transient() {\n            self.backoff",
-        becomes: "        } else if error.is_transient() {\n            self.show(Page { items: Vec::new(), meta: None });\n            self.backoff",
+        becomes: "        } else if error.is_transient() {\n            self.show(Page { items: Vec::new(), meta: None }, None);\n            self.backoff",
         why: "a hiccup of the network empties the page",
     },
     Fault {
