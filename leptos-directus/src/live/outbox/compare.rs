@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Change, Intent};
-use crate::protocol::Key;
 
 /// The fields of an update of which it can be told whether somebody else changed them.
 pub(super) fn compared_fields(intent: &Intent) -> impl Iterator<Item = &String> {
@@ -31,26 +30,68 @@ pub(super) fn has_changed(intent: &Intent, ours: &[Arc<Map<String, Value>>], row
     compared_fields(intent).find(is_changed).cloned()
 }
 
-/// A field of a row that was to be created, in which the one that is there by its key is another: then somebody else may have taken
-/// the key. Nobody takes a uuid.
+/// A field that a create set and that the row under its key has otherwise: so it is another row, or was changed since. `None`
+/// where the key is a UUID, which nobody else draws.
 pub(super) fn is_another(intent: &Intent, row: &Value) -> Option<String> {
     let Change::Create(data) = &intent.layer.change else { return None };
-    if intent.layer.key.as_ref().is_none_or(is_uuid) {
+    if intent.layer.key.as_ref().is_some_and(|key| is_uuid(key.as_str())) {
         return None;
     }
     let is_other = |(field, wanted): &(&String, &Value)| {
-        let is_told = !wanted.is_null() && is_plain(wanted) && **field != intent.key_field;
-        is_told && row.get(*field).is_some_and(|found| is_plain(found) && !are_the_same(wanted, found))
+        **field != intent.key_field && row.get(*field).is_some_and(|found| !may_be_kept_as(wanted, found))
     };
     data.as_object()?.iter().find(is_other).map(|(field, _)| field.clone())
 }
 
-fn is_uuid(key: &Key) -> bool {
-    let is_of_it = |(place, byte): (usize, u8)| match place {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
+fn is_uuid(key: &str) -> bool {
+    key.len() == 36
+        && key.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// Whether Directus may have made this of what was written: it fills in what is null, trims and rounds, keeps moments in its own zone, and shows no
+/// secrets.
+fn may_be_kept_as(written: &Value, found: &Value) -> bool {
+    if written.is_null() || !is_plain(written) || !is_plain(found) || are_the_same(written, found) {
+        return true;
+    }
+    let truth = |value: &Value| match plain(value).as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
     };
-    key.as_str().len() == 36 && key.as_str().bytes().enumerate().all(is_of_it)
+    if written.is_boolean() || found.is_boolean() {
+        return truth(written) == truth(found);
+    }
+    let (written, found) = (plain(written), plain(found));
+    let is_secret = found.starts_with("$argon2") || !found.is_empty() && found.bytes().all(|byte| byte == b'*');
+    is_secret || written.trim() == found.trim() || is_rounded(&written, &found) || are_times(&written, &found)
+}
+
+/// Whether what is found is the number that was written, with fewer decimals.
+fn is_rounded(written: &str, found: &str) -> bool {
+    let decimals = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let (before, after) = (decimals(written), decimals(found));
+    let (Ok(one), Ok(other), Ok(places)) = (written.parse::<f64>(), found.parse::<f64>(), i32::try_from(after)) else {
+        return false;
+    };
+    after < before && (one - other).abs() <= 0.501 * 10_f64.powi(-places)
+}
+
+/// Whether these are days, times or both, which may be one moment: in other zones, or as far as the field keeps it.
+fn are_times(written: &str, found: &str) -> bool {
+    let is_day = |text: &str| text.len() >= 10 && is_shaped(&text.as_bytes()[..10], b"0000-00-00");
+    let is_time = |text: &str| text.len() >= 5 && is_shaped(&text.as_bytes()[..5], b"00:00");
+    let has_zone = |text: &str| is_day(text) && text.bytes().skip(10).any(|byte| b"Z+-".contains(&byte));
+    let are_alike = is_day(written) && is_day(found) || is_time(written) && is_time(found);
+    are_alike && (has_zone(written) || has_zone(found) || written.starts_with(found) || found.starts_with(written))
+}
+
+/// Whether there is a digit wherever the shape has one, and else what the shape has.
+fn is_shaped(text: &[u8], shape: &[u8]) -> bool {
+    text.iter().zip(shape).all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
 }
 
 /// Related rows are shown by their fields, which are none of the row itself.
@@ -61,14 +102,13 @@ fn is_plain(value: &Value) -> bool {
 /// Whether two plain values are the same, as far as that can be told: numbers may be texts, decimals end in zeros, and moments
 /// may lack their seconds.
 fn are_the_same(one: &Value, other: &Value) -> bool {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if one == other {
         return true;
     }
     if one.is_null() || other.is_null() {
         return false;
     }
-    let (first, second) = (text(one), text(other));
+    let (first, second) = (plain(one), plain(other));
     let are_numbers = one.is_number() || other.is_number() || first.contains('.') && second.contains('.');
     let number = |text: &str| text.parse::<f64>().ok();
     #[expect(clippy::float_cmp, reason = "they were written as decimals, and are the same or not")]
@@ -76,6 +116,11 @@ fn are_the_same(one: &Value, other: &Value) -> bool {
     first == second
         || are_numbers && are_equal_numbers()
         || moment(&first).is_some_and(|one| Some(one) == moment(&second))
+}
+
+/// A plain value as it is read.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A text that tells a day and a time, by the second, as if it were in no zone.
@@ -114,6 +159,41 @@ mod tests {
         ] {
             assert_eq!(are_the_same(&ours, &now), is_same, "{ours} and {now}");
             assert_eq!(are_the_same(&now, &ours), is_same, "{now} and {ours}");
+        }
+    }
+
+    #[test]
+    fn what_directus_may_have_made_of_what_was_written_is_no_other_row() {
+        for (written, found, may_be) in [
+            (json!(" Ada "), json!("Ada"), true),
+            (json!("Ada"), json!("Bob"), false),
+            (json!(null), json!("Bob"), true),
+            (json!(7), json!("7"), true),
+            (json!(7), json!(8), false),
+            (json!(10.555), json!("10.56"), true),
+            (json!(10.5), json!("10.60"), false),
+            (json!(0.3), json!(0.2), false),
+            (json!(1), json!(true), true),
+            (json!(true), json!(0), false),
+            (json!("2024-05-01T10:00:00+02:00"), json!("2024-05-01T08:00:00"), true),
+            (json!("2024-05-01T10:00"), json!("2024-05-01"), true),
+            (json!("2024-05-01"), json!("2024-05-02"), false),
+            (json!("10:00"), json!("10:00:00"), true),
+            (json!("10:00"), json!("11:00:00"), false),
+            (json!("secret"), json!("**********"), true),
+            (json!("a,b"), json!(["a", "b"]), true),
+            (json!(2), json!({ "id": 3 }), true),
+            (json!("äöüäöü"), json!("2024-05-01"), false),
+        ] {
+            assert_eq!(may_be_kept_as(&written, &found), may_be, "{written} and {found}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_one_by_its_look() {
+        assert!(is_uuid("a0eebc99-9c0b-4ef8-BB6D-6bb9bd380a11"));
+        for key in ["", "7", "own 7", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1", "a0eebc99x9c0b-4ef8-bb6d-6bb9bd380a11"] {
+            assert!(!is_uuid(key), "{key}");
         }
     }
 }

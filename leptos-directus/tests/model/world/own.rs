@@ -65,6 +65,17 @@ struct Own {
 }
 
 impl Own {
+    /// Whether the row that was found has what this one was to have.
+    fn is_what_was_found(&self) -> bool {
+        let (Change::Create(data), Some(found)) = (&self.change, &self.found) else { return false };
+        let is_plain = |value: &Value| !value.is_object() && !value.is_array();
+        let is_there = |(field, wanted): (&String, &Value)| {
+            let is_it = |found: &Value| found == wanted || !is_plain(found) || !is_plain(wanted);
+            wanted.is_null() || found.get(field).is_none_or(is_it)
+        };
+        data.as_object().is_some_and(|data| data.iter().all(is_there))
+    }
+
     /// Whether somebody else had changed the field that it is to change, when the row was looked at.
     fn is_in_conflict(&self, intent: &Intent) -> bool {
         let (Change::Update(patch), Some(found)) = (&self.change, &self.found) else { return false };
@@ -484,8 +495,10 @@ impl World {
         }
         let is_true = match progress {
             Progress::Waiting | Progress::Sent => true,
-            // What is under a key that was taken may be what this write would have made.
-            Progress::Confirmed { .. } if is_create && own.key == Some(OwnKey::Taken) => true,
+            // What is under a key that was taken may be what this write would have made; of a uuid it is not asked.
+            Progress::Confirmed { .. } if is_create && own.key == Some(OwnKey::Taken) => {
+                own.applied > 0 || own.collection == Collection::Notes || own.is_what_was_found()
+            }
             // Whose key is ours is made again if somebody else deleted it meanwhile.
             Progress::Confirmed { .. } if is_create => own.applied == 1 || own.applied > 1 && own.key.is_some(),
             // Who was an administrator may write and not read now, as far as Directus says.
