@@ -31,7 +31,8 @@ use crate::{
 };
 
 /// How long nothing may come of a read or a write before it is given up; one that comes slowly may take longer.
-const PATIENCE: Patience = Patience { silence: Duration::from_secs(15), whole: Duration::from_secs(300) };
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(15), silence: Duration::from_secs(5), whole: Duration::from_secs(300) };
 
 /// How long the first load may hold up a page that the server renders.
 const RENDER_PATIENCE: Patience = Patience::of(Duration::from_secs(5));

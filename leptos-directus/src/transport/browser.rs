@@ -105,7 +105,11 @@ impl HttpClient {
         SendWrapper::new(async move {
             let patience = request.patience;
             while matches!(request.method, "GET" | "SEARCH") && suspects.are_left() {
-                let impatience = Patience { silence: IMPATIENCE.min(patience.silence), ..patience };
+                let impatience = Patience {
+                    head: IMPATIENCE.min(patience.head),
+                    silence: IMPATIENCE.min(patience.silence),
+                    ..patience
+                };
                 if let Some(result) = within(impatience, request.clone()).await {
                     return result;
                 }
@@ -121,8 +125,9 @@ impl HttpClient {
 async fn within(patience: Patience, request: HttpRequest) -> Option<Result<HttpResponse, Error>> {
     let mut abort = Abort(AbortController::new().ok());
     let end = now().saturating_add(Millis::try_from(patience.whole.as_millis()).unwrap_or(Millis::MAX));
-    let wait = || patience.silence.min(Duration::from_millis(end.saturating_sub(now())));
-    let head = in_time(wait(), fetch(request, abort.0.as_ref().map(AbortController::signal))).await?;
+    let left = || Duration::from_millis(end.saturating_sub(now()));
+    let head =
+        in_time(patience.head.min(left()), fetch(request, abort.0.as_ref().map(AbortController::signal))).await?;
     let response = match head {
         Ok(response) => response,
         Err(error) => return Some(Err(error)),
@@ -131,7 +136,7 @@ async fn within(patience: Patience, request: HttpRequest) -> Option<Result<HttpR
     let stream = response.body();
     let reader = stream.map(|stream| stream.get_reader().unchecked_into::<ReadableStreamDefaultReader>());
     while let Some(reader) = &reader {
-        match in_time(wait(), JsFuture::from(reader.read())).await? {
+        match in_time(patience.silence.min(left()), JsFuture::from(reader.read())).await? {
             Ok(part) if field(&part, "done").is_truthy() => break,
             Ok(part) => body.extend(Uint8Array::new(&field(&part, "value")).to_vec()),
             Err(_) => return Some(Err(unreachable_error())),

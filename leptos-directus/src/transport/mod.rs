@@ -64,7 +64,9 @@ pub(crate) struct HttpRequest {
 /// How long an answer is waited for: a slow one is not a lost one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// For its head, and for each part of its body after that.
+    /// For its head.
+    pub(crate) head: Duration,
+    /// For each part of its body after that.
     pub(crate) silence: Duration,
     /// For all of it.
     pub(crate) whole: Duration,
@@ -73,7 +75,7 @@ pub(crate) struct Patience {
 impl Patience {
     /// For all of it, however it comes.
     pub(crate) const fn of(whole: Duration) -> Self {
-        Self { silence: whole, whole }
+        Self { head: whole, silence: whole, whole }
     }
 }
 

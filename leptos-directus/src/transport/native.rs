@@ -24,7 +24,8 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    Credentials, HttpRequest, HttpResponse, SocketEvent, SocketTarget, close_reason, retry_after, unreachable_error,
+    Credentials, HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, retry_after,
+    unreachable_error,
 };
 use crate::{
     connection::{Millis, Wake},
@@ -109,9 +110,9 @@ impl HttpClient {
                     unreachable_error()
                 }
             };
-            let silence = request.patience.silence;
+            let Patience { head, silence, .. } = request.patience;
             let late = |_| Error::timeout("the request to Directus");
-            let mut response = timeout(silence, builder.send()).await.map_err(late)?.map_err(failed)?;
+            let mut response = timeout(head, builder.send()).await.map_err(late)?.map_err(failed)?;
             let status = response.status().as_u16();
             let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let wait = retry_after(wait);
