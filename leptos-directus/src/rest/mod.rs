@@ -75,7 +75,7 @@ pub(crate) struct Rest {
     /// Directus knows the visitor's session no longer: reads go on without it, as the public role (a stale cookie must not
     /// keep a visitor from public data).
     session_ended: Arc<AtomicBool>,
-    patience: Patience,
+    patience: &'static Patience,
     /// Who knows where relations lead, where pages are rendered.
     pub(crate) guide: Option<Arc<dyn sight::Guide>>,
 }
@@ -88,7 +88,7 @@ impl Rest {
             credentials,
             caller: Arc::default(),
             session_ended: Arc::default(),
-            patience: PATIENCE,
+            patience: &PATIENCE,
             guide: None,
         }
     }
@@ -101,7 +101,7 @@ impl Rest {
 
     /// With the shorter patience of somebody who renders a page.
     pub(crate) fn for_rendering(mut self) -> Self {
-        self.patience = RENDER_PATIENCE;
+        self.patience = &RENDER_PATIENCE;
         self
     }
 
@@ -132,7 +132,7 @@ impl Rest {
             headers,
             body,
             credentials: self.credentials.clone(),
-            patience: self.patience,
+            patience: *self.patience,
         };
         let has_session = matches!(self.credentials, Credentials::Session(..));
         if has_session && self.session_ended.load(Ordering::Relaxed) {

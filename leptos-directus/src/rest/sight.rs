@@ -116,7 +116,7 @@ impl Rest {
             headers: Vec::new(),
             body: None,
             credentials: self.credentials.clone(),
-            patience: self.patience,
+            patience: *self.patience,
         };
         let response = self.http.send(request).await?;
         let nobody = || Err(Error::network("nobody could say where relations lead"));
