@@ -10,8 +10,22 @@ const browser = await chromium.launch({
 });
 const pages = new Map();
 
+/** Notes from now on what no page may show at any time: a row twice, and no rows where there always are some. */
+function watch(neverEmpty) {
+  let hadRows = false;
+  const look = () => {
+    const keys = [...document.querySelectorAll("tbody tr[data-key]")].map((row) => row.getAttribute("data-key"));
+    const twice = keys.find((key, place) => keys.indexOf(key) !== place);
+    if (twice !== undefined) window.wrong ??= `it showed the row ${twice} twice: ${keys}`;
+    if (neverEmpty && hadRows && keys.length === 0) window.wrong ??= "it blanked";
+    hadRows ||= keys.length > 0;
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true });
+  look();
+}
+
 const does = {
-  async open({ page: number, url, parameters }) {
+  async open({ page: number, url, parameters, never_empty: neverEmpty }) {
     const context = await browser.newContext();
     const page = await context.newPage();
     page.on("pageerror", (error) => console.error(`page ${number}: ${error}`));
@@ -19,10 +33,12 @@ const does = {
     pages.set(number, page);
     await page.goto(`${url}?${new URLSearchParams(parameters)}`);
     await page.locator('[data-status="connected"]').waitFor({ timeout: 30_000 });
+    await page.evaluate(watch, neverEmpty);
     return null;
   },
   look({ page: number }) {
     return pages.get(number).evaluate(() => ({
+      wrong: window.wrong ?? null,
       status: document.querySelector("[data-status]")?.getAttribute("data-status"),
       notice: document.querySelector(".explore .notice")?.textContent ?? null,
       rows: [...document.querySelectorAll("tbody tr[data-key]")].map((row) => ({

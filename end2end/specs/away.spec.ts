@@ -1,9 +1,20 @@
-import { chromium } from "@playwright/test";
+import { chromium, type Page } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
 import { badge, expect, settled, story, test } from "../support/fixtures.ts";
+import { moments, watch } from "../support/moments.ts";
 import { setVisibility } from "../support/visibility.ts";
 import { Wire } from "../support/wire.ts";
+
+/** From now on what the page shows is written down; to be asked whether this row was there all the time, once. */
+async function watched(page: Page, title: string) {
+  await expect(story(page, title)).toBeVisible();
+  await watch(page, "main");
+  return async () => {
+    const times = (await moments(page)).map(({ text }) => text.split(title).length - 1);
+    expect(new Set(times), "no blank, and no double").toEqual(new Set([1]));
+  };
+}
 
 test("a page that comes back from the back/forward cache is the same page, with what it missed", async ({
   baseURL,
@@ -15,9 +26,10 @@ test("a page that comes back from the back/forward cache is the same page, with 
   try {
     const page = await browser.newPage({ baseURL });
     const wire = new Wire(page);
-    const post = await directus.createPost();
+    const [stays, post] = [await directus.createPost(), await directus.createPost()];
     await page.goto("/");
     await settled(page);
+    const isThereOnce = await watched(page, stays.title);
     await page.evaluate(() => {
       addEventListener("pageshow", ({ persisted }) => Object.assign(window, { wasCached: persisted }));
     });
@@ -33,6 +45,7 @@ test("a page that comes back from the back/forward cache is the same page, with 
     await directus.update("posts", missed.id, { title: `${missed.title}, corrected` });
     await expect(story(page, `${missed.title}, corrected`)).toBeVisible();
     expect(wire.opened).toBe(2);
+    await isThereOnce();
   } finally {
     await browser.close();
   }
@@ -41,9 +54,10 @@ test("a page that comes back from the back/forward cache is the same page, with 
 test("a tab that was hidden for hours is right as soon as it is seen, without a new page", async ({ page, directus, complaints }) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const post = await directus.createPost();
+  const [stays, post] = [await directus.createPost(), await directus.createPost()];
   await page.goto("/");
   await settled(page);
+  const isThereOnce = await watched(page, stays.title);
   await page.evaluate(() => Object.assign(window, { samePage: true }));
   await setVisibility(page, "hidden");
   await page.clock.fastForward("03:00:00");
@@ -54,14 +68,16 @@ test("a tab that was hidden for hours is right as soon as it is seen, without a 
   await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
   await expect(badge(page)).toContainText("Connected");
   expect(await page.evaluate(() => "samePage" in window)).toBe(true);
+  await isThereOnce();
 });
 
 test("a machine that slept without a network is right when it wakes", async ({ page, context, directus, complaints }) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const post = await directus.createPost();
+  const [stays, post] = [await directus.createPost(), await directus.createPost()];
   await page.goto("/");
   await settled(page);
+  const isThereOnce = await watched(page, stays.title);
   await context.setOffline(true);
   const missed = await directus.createPost();
   await directus.delete("posts", post.id);
@@ -71,4 +87,5 @@ test("a machine that slept without a network is right when it wakes", async ({ p
   await expect(story(page, missed.title)).toBeVisible();
   await expect(story(page, post.title)).toHaveCount(0);
   await expect(badge(page)).toContainText("Connected");
+  await isThereOnce();
 });

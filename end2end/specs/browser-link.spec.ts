@@ -5,7 +5,9 @@ import { expectNothingKept, holdings, inMegabytes, watchBegun } from "../support
 import type { DirectusWriter } from "../support/directus.ts";
 import { badge, expect, needsControl, settled, test as base } from "../support/fixtures.ts";
 import { Link } from "../support/link.ts";
+import { NOTICED, SOON, moments, noticed, now, recovery, watch } from "../support/moments.ts";
 import { explore } from "../support/table.ts";
+import { setVisibility } from "../support/visibility.ts";
 
 const test = base.extend<{ link: Link }>({
   link: async ({}, use) => {
@@ -18,10 +20,6 @@ const test = base.extend<{ link: Link }>({
 test.describe.configure({ timeout: 120_000 });
 needsControl();
 
-/** How soon a page is right again once its link is. */
-const SOON = 2_000;
-/** By then the status says that a link is lost. */
-const NOTICED = 5_000;
 /** By then, where nobody says so: packets vanish. */
 const NOTICED_SILENCE = 20_000;
 /** What a read costs that the browser sends over a connection of which it does not know that it is dead. */
@@ -29,29 +27,12 @@ const DEAD_READ = 2_500;
 /** So many such connections a browser keeps at most. */
 const DEAD_READS = 6;
 
-type Moment = { at: number; status: string; title: string };
-
-/** The page itself writes down what it shows, and when: how fast the test looks does not count. */
-async function watch(page: Page, id: number) {
-  await page.evaluate((id) => {
-    const look = () => ({
-      at: performance.now(),
-      status: document.querySelector(".badge")?.getAttribute("data-status") ?? "",
-      title: document.querySelector(`tr[data-key="${id}"] td[data-field="title"]`)?.textContent ?? "",
-    });
-    const moments = [look()];
-    const note = () => {
-      const [now, last] = [look(), moments.at(-1)];
-      if (now.status !== last?.status || now.title !== last.title) moments.push(now);
-    };
-    const everything = { subtree: true, childList: true, characterData: true, attributes: true };
-    new MutationObserver(note).observe(document.body, everything);
-    Object.assign(window, { moments });
-  }, id);
+/** All that was shown of the row: each of these titles at most once, in this order, and nothing else in between. */
+async function expectInOrder(page: Page, titles: string[]) {
+  const shown = (await moments(page)).map(({ text }) => text);
+  const changes = shown.filter((title, place) => title !== shown[place - 1]);
+  expect(changes, "no blank, and no old state after a newer one").toEqual(titles.filter((title) => changes.includes(title)));
 }
-
-const moments = (page: Page) => page.evaluate(() => (window as unknown as { moments: Moment[] }).moments);
-const now = (page: Page) => page.evaluate(() => performance.now());
 
 /** A page with one row, opened over the link. */
 async function opened(page: Page, link: Link, directus: DirectusWriter) {
@@ -60,30 +41,12 @@ async function opened(page: Page, link: Link, directus: DirectusWriter) {
   await settled(page);
   const title = page.locator(`tr[data-key="${post.id}"] td[data-field="title"]`);
   await expect(title).toHaveText(post.title);
-  await watch(page, post.id);
+  await watch(page, `tr[data-key="${post.id}"] td[data-field="title"]`);
   return {
     title,
     first: post.title,
     rename: (title: string) => directus.update("posts", post.id, { title }),
   };
-}
-
-/** How long after the first socket that opened since then the row showed it; or after it was written, where that came later. */
-async function recovery(page: Page, since: number, title: string, what: string, written = since) {
-  const all = await moments(page);
-  const right = all.find((moment) => moment.title === title)?.at ?? NaN;
-  const connected = all.find(({ at, status }, place) => at >= since && status === "connected" && all[place - 1]?.status !== status);
-  const took = Math.round(right - Math.max(connected?.at ?? NaN, written));
-  test.info().annotations.push({ type: "link", description: `${what}: right ${took} ms after the socket opened` });
-  return took;
-}
-
-/** How long after this moment the page first said that its link is lost. */
-async function noticed(page: Page, since: number, what: string) {
-  const lost = (await moments(page)).find(({ at, status }) => at >= since && status === "reconnecting");
-  const took = Math.round((lost?.at ?? NaN) - since);
-  test.info().annotations.push({ type: "link", description: `${what}: noticed after ${took} ms` });
-  return took;
 }
 
 for (const { name, spoil, cause } of [
@@ -120,9 +83,11 @@ for (const { name, spoil, cause } of [
     await expect(row.title).toHaveText(missed, { timeout: 40_000 });
     // The rows may be read before the socket's next try.
     await expect(badge(page)).toContainText("Connected", { timeout: 40_000 });
-    expect(await recovery(page, healed, missed, name)).toBeLessThanOrEqual(SOON);
-    await row.rename(`${row.first}, live`);
-    await expect(row.title).toHaveText(`${row.first}, live`);
+    expect(await recovery(page, healed, (text) => text === missed, name)).toBeLessThanOrEqual(SOON);
+    const live = `${row.first}, live`;
+    await row.rename(live);
+    await expect(row.title).toHaveText(live);
+    await expectInOrder(page, [row.first, missed, live]);
   });
 }
 
@@ -152,8 +117,9 @@ test("a link that is cut for a moment, three times, is made good each time, and 
     const said = async () => (await moments(page)).flatMap(({ at, status }) => (at >= since ? [status] : [])).join(" ");
     await expect.poll(said, { timeout: 40_000 }).toMatch(/reconnecting .*\bconnected$/);
     expect(await noticed(page, since, `cut ${round}`)).toBeLessThanOrEqual(NOTICED);
-    expect(await recovery(page, since, title, `cut ${round}`, written)).toBeLessThanOrEqual(SOON);
+    expect(await recovery(page, since, (text) => text === title, `cut ${round}`, written)).toBeLessThanOrEqual(SOON);
   }
+  await expectInOrder(page, [row.first, ...[1, 2, 3].map((round) => `${row.first}, ${round}`)]);
   expect(wire.opened, "one socket more for each cut, at least").toBeGreaterThanOrEqual(4);
   await expect.poll(() => wire.open, "sockets that are open").toBe(1);
   await expect.poll(() => wire.alive.sort(), "subscriptions").toEqual(subscribed);
@@ -198,11 +164,42 @@ test("a link that falls silent is found dead within 20 s, and the page is right 
   // The try that is under way is lost, and takes its 15 s to notice.
   await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
   await expect(row.title).toHaveText(missed, { timeout: 40_000 });
-  const took = await recovery(page, healed, missed, `silent, and ${dead} reads over dead connections`);
+  const took = await recovery(page, healed, (text) => text === missed, `silent, and ${dead} reads over dead connections`);
   expect(dead).toBeLessThanOrEqual(DEAD_READS);
   expect(took).toBeLessThanOrEqual(SOON + dead * DEAD_READ);
-  await row.rename(`${row.first}, live`);
-  await expect(row.title).toHaveText(`${row.first}, live`);
+  const live = `${row.first}, live`;
+  await row.rename(live);
+  await expect(row.title).toHaveText(live);
+  await expectInOrder(page, [row.first, missed, live]);
+});
+
+test("a tab that is seen after hours finds out at once that its link died meanwhile", async ({ page, link, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  await page.clock.install();
+  const row = await opened(page, link, directus);
+  const missed = `${row.first}, meanwhile`;
+  // From here on the page's time goes by only where the test turns it.
+  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 10_000));
+  await setVisibility(page, "hidden");
+  // What was due by then is done, and answered.
+  const due = page.waitForResponse((response) => new URL(response.url()).pathname.startsWith("/directus/items/posts"));
+  await page.clock.fastForward("03:00:00");
+  await due;
+  await link.halfOpen();
+  await row.rename(missed);
+  const since = await now(page);
+  await setVisibility(page, "visible");
+  // By itself it would be asked in ten seconds whether anybody is there, and in twenty nobody would have answered.
+  await page.clock.runFor(NOTICED);
+  await expect(badge(page)).toContainText("Reconnecting");
+  expect(await noticed(page, since, "hidden for hours")).toBeLessThanOrEqual(NOTICED);
+  await expect(row.title).toHaveText(row.first);
+
+  await link.pass();
+  await page.clock.resume();
+  await expect(row.title).toHaveText(missed, { timeout: 60_000 });
+  await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
+  await expectInOrder(page, [row.first, missed]);
 });
 
 test("a slow link is not taken for dead, and the page is right as soon as it is quick", async ({ page, link, directus, complaints }) => {
@@ -220,8 +217,9 @@ test("a slow link is not taken for dead, and the page is right as soon as it is 
   await link.pass();
   await expect(row.title).toHaveText(title);
   const all = await moments(page);
-  const took = Math.round((all.find((moment) => moment.title === title)?.at ?? NaN) - healed);
+  const took = Math.round((all.find(({ text }) => text === title)?.at ?? NaN) - healed);
   test.info().annotations.push({ type: "link", description: `slow: right ${took} ms after it was quick again` });
+  await expectInOrder(page, [row.first, `${row.first}, slowly`, title]);
   expect(took, "it was slow until then").toBeGreaterThan(0);
   expect(took).toBeLessThanOrEqual(SOON);
   expect(new Set(all.map(({ status }) => status))).toEqual(new Set(["connected"]));
@@ -240,16 +238,14 @@ for (const { name, spoil, late } of [
     const titles = ["first", "second", "third", "last"].map((word) => `${row.first}, ${word}`);
     await row.rename(titles[0] as string);
     await expect(row.title).toHaveText(titles[0] as string, { timeout: 40_000 });
-    const took = ((await moments(page)).find(({ title }) => title === titles[0])?.at ?? NaN) - since;
+    const took = ((await moments(page)).find(({ text }) => text === titles[0])?.at ?? NaN) - since;
     expect(took, "it was late").toBeGreaterThanOrEqual(late);
 
     // Several events on their way at once.
     for (const title of titles.slice(1)) await row.rename(title);
     await expect(row.title).toHaveText(titles[3] as string, { timeout: 40_000 });
     const all = await moments(page);
-    const shown = all.map(({ title }) => [row.first, ...titles].indexOf(title));
-    expect(shown[0]).toBe(0);
-    expect(shown, "none but those, and none after a newer one").toEqual(shown.toSorted((one, other) => one - other));
+    await expectInOrder(page, [row.first, ...titles]);
     expect(new Set(all.map(({ status }) => status))).toEqual(new Set(["connected"]));
     expect(wire.opened).toBe(1);
   });

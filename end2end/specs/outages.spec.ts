@@ -1,7 +1,11 @@
 import { BROKEN_LINK } from "../support/console.ts";
 import { control } from "../support/control.ts";
 import { badge, countdown, expect, needsControl, settled, stories, story, test } from "../support/fixtures.ts";
+import { NOTICED, SOON, moments, noticed, now, recovery, watch } from "../support/moments.ts";
 import { mutations, watchMutations } from "../support/mutations.ts";
+
+/** The front page's stories, as one text. */
+const STORIES = ".stories";
 
 test.describe("Directus goes away", () => {
   needsControl();
@@ -16,8 +20,13 @@ test.describe("Directus goes away", () => {
       const post = await directus.createPost();
       await page.goto("/");
       await settled(page);
+      await watch(page, STORIES);
+      const since = await now(page);
       await control.stop(signal);
+      // It ends after it has let go of its sockets.
+      const stopped = await now(page);
       await expect(badge(page)).toContainText("Reconnecting");
+      expect(await noticed(page, since, `SIG${signal}`)).toBeLessThanOrEqual(stopped - since + NOTICED);
       await expect(countdown(page)).toContainText(/in \d+ s/);
       await expect(page.getByText("Connection lost.")).toBeVisible();
       await expect(story(page, post.title)).toBeVisible();
@@ -25,6 +34,7 @@ test.describe("Directus goes away", () => {
       await control.start();
       const missed = await directus.createPost();
       await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
+      const written = await now(page);
       await page.getByRole("button", { name: "Try now" }).click({ timeout: 2_000 }).catch(() => {
         // The page was quicker.
       });
@@ -32,6 +42,9 @@ test.describe("Directus goes away", () => {
       await expect(story(page, missed.title)).toBeVisible();
       await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
       await expect(page.getByText("Connection lost.")).toHaveCount(0);
+      const isRight = (text: string) => text.includes(missed.title) && text.includes(`${post.title}, meanwhile`);
+      expect(await recovery(page, stopped, isRight, `SIG${signal}`, written)).toBeLessThanOrEqual(SOON);
+      expect((await moments(page)).every(({ text }) => text.includes(post.title)), "no blank").toBe(true);
       const live = await directus.createPost();
       await expect(story(page, live.title)).toBeVisible();
     });
@@ -75,14 +88,22 @@ test("offline and back: what was missed is there", async ({ page, context, direc
   const post = await directus.createPost();
   await page.goto("/");
   await settled(page);
+  await watch(page, STORIES);
+  const since = await now(page);
   await context.setOffline(true);
   // Noticed by the page, not only by the browser: the socket looks open for long.
-  await expect(badge(page)).toContainText("Reconnecting");
+  await expect(badge(page)).toContainText("Reconnecting", { timeout: 20_000 });
+  // The browser has to be told first.
+  expect(await noticed(page, since, "offline")).toBeLessThanOrEqual(NOTICED + 500);
   const missed = await directus.createPost();
   await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
   await expect(stories(page)).toBeVisible();
+  const back = await now(page);
   await context.setOffline(false);
   await expect(story(page, missed.title)).toBeVisible();
   await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
   await expect(badge(page)).toContainText("Connected");
+  const isRight = (text: string) => text.includes(missed.title) && text.includes(`${post.title}, meanwhile`);
+  expect(await recovery(page, back, isRight, "offline")).toBeLessThanOrEqual(SOON);
+  expect((await moments(page)).every(({ text }) => text.includes(post.title)), "no blank").toBe(true);
 });

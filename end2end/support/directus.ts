@@ -84,15 +84,19 @@ export class DirectusWriter {
     return this.#call("PATCH", `/items/${collection}`, patch);
   }
 
-  /** Takes a right of the public away; it is given back when the test ends. */
+  /** Takes a right of the public away: how many there were, and how to give them back before the test ends. */
   async revokeFromPublic(collection: string, action: "create" | "read" | "update" | "delete") {
     const query = { filter: { collection: { _eq: collection }, action: { _eq: action }, policy: { roles: { role: { _null: true } } } } };
     const found = await this.#call<{ id: number; policy: string }[]>("SEARCH", "/permissions", { query });
-    for (const { id, ...permission } of found) {
-      this.#restore.push(() => this.#call("POST", "/permissions", permission));
-      await this.#call("DELETE", `/permissions/${id}`);
-    }
-    return found.length;
+    let lost = found.map(({ id: _, ...permission }) => permission);
+    const giveBack = async () => {
+      const back = lost;
+      lost = [];
+      for (const permission of back) await this.#call("POST", "/permissions", permission);
+    };
+    this.#restore.push(giveBack);
+    for (const { id } of found) await this.#call("DELETE", `/permissions/${id}`);
+    return { revoked: found.length, giveBack };
   }
 
   /** Removes what the test made, newest first, whether or not the test did so itself. */

@@ -30,7 +30,7 @@ use crate::{
     error::Error,
     live::{
         self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope, RowKey,
-        Who, WriteId, without,
+        Who, WriteId,
     },
     protocol::{DirectusCodec, Key, Leads, Query, ServerMessage},
     rest::{Page, Question, Rest, Seen},
@@ -117,8 +117,13 @@ enum Command {
     IdentityDoubted,
     /// It ended, and the session is another one.
     IdentityChanged(Option<Who>),
-    /// The visitor logs out: what waits is not kept for them.
-    ForgetStores,
+    /// The page found out who is here, and whom it had taken them for.
+    Visitor {
+        before: Option<Who>,
+        who: Who,
+    },
+    /// The visitor logs out: nothing is kept for them.
+    ForgetStores(Session),
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
 }
@@ -206,6 +211,7 @@ impl Client {
                 } else {
                     Informant::Directus
                 }),
+                visitor: Visitor::Unknown,
                 next: Arc::clone(&self.0.next),
             };
             transport::spawn(driver.run(dormant.commands));
@@ -278,9 +284,15 @@ impl Client {
         IdentityHold(Some(self.clone()))
     }
 
-    /// What waits is dropped with the session, and kept for nobody.
-    pub(crate) fn forget_stores(&self) {
-        self.send(Command::ForgetStores);
+    /// The page found out who is here, and whom it had taken them for, if it had: if that is news here, too, the socket is opened
+    /// anew, and everything is read again.
+    pub(crate) fn found_visitor(&self, before: Option<Who>, who: Who) {
+        self.send(Command::Visitor { before, who });
+    }
+
+    /// What waits is dropped with the session, and kept for nobody; nor is anything else that was kept for its user.
+    pub(crate) fn forget_stores(&self, session: Session) {
+        self.send(Command::ForgetStores(session));
     }
 
     /// Takes up the writes that were kept under this name, and keeps those to come; `who` is the visitor, if known.
@@ -435,7 +447,36 @@ struct Driver {
     stores: BTreeMap<String, Keeping>,
     reopened: Reopened,
     sight: Sight,
+    visitor: Visitor,
     next: Arc<AtomicU64>,
+}
+
+/// Who was said to be here last.
+enum Visitor {
+    /// Nobody has said so.
+    Unknown,
+    /// Somebody logged in, and it is not known yet who: all that follows from it has been done.
+    Untold,
+    Is(Who),
+}
+
+impl Visitor {
+    /// Whether somebody else is here now; `before` is whom somebody had taken them for.
+    fn is_news(&self, before: Option<&Who>, who: &Who) -> bool {
+        match self {
+            Self::Unknown => before.is_some_and(|before| before != who),
+            Self::Untold => false,
+            Self::Is(known) => known != who,
+        }
+    }
+}
+
+/// Whose session ends with a logout.
+pub(crate) enum Session {
+    /// Directus said so.
+    Of(String),
+    /// Nobody said so now; this user was the last one who was named.
+    MaybeOf(Who),
 }
 
 /// A store of writes: none until it is ours.
@@ -443,17 +484,17 @@ struct Driver {
 struct Keeping {
     store: Option<Store>,
     /// Whose writes were taken up.
-    open: Option<Drawer>,
-    /// Those of visitors who were here before, as long as writes of theirs are under way.
-    left: Vec<Drawer>,
+    open: Option<Who>,
+    /// Theirs, and those of visitors who were here before, as long as there is anything in them.
+    drawers: Vec<Drawer>,
 }
 
 /// What is kept for one visitor.
 struct Drawer {
     who: Who,
     text: Option<String>,
-    /// The writes in it that were not done when somebody else came.
-    under_way: Vec<WriteId>,
+    /// Whether the store has taken it.
+    is_stored: bool,
 }
 
 /// What a visitor's writes are kept under.
@@ -463,6 +504,9 @@ fn drawer(who: &Who) -> String {
 
 /// Who comes back to a page sooner than this has logged in nowhere else.
 const LONG_ENOUGH_TO_LOG_IN: Duration = Duration::from_secs(1);
+
+/// How often a read that nobody answered is taken for a sign that connections have died.
+const SUSPECTED_AT_MOST_EVERY: Millis = 60_000;
 
 /// What came of something that the outbox wanted done.
 enum Done {
@@ -499,9 +543,11 @@ impl Driver {
         let mut opening = None;
         // What is kept open may be dead, and is not used once the link is back.
         let mut died_silently = false;
+        let mut suspected: Option<Millis> = None;
         if transport::is_from_history() {
             // Its HTML may be older than the session.
             self.outbox.identity_doubted(transport::now());
+            (self.status)(ClientEvent::IdentityInDoubt);
         }
         loop {
             self.open_stores();
@@ -622,7 +668,17 @@ impl Driver {
                         Err(error) => self.engine.refused(now, socket_number, &error),
                     }
                 }
-                Happened::Reply(Ok((id, read, result))) => self.engine.reply(now, id, read, result),
+                Happened::Reply(Ok((id, read, result))) => {
+                    // Its connection may have died while there was no socket to notice; others that are kept open, too. Or Directus
+                    // is slow, and needs no more work than it has.
+                    if result.as_ref().is_err_and(Error::is_timeout)
+                        && suspected.is_none_or(|at| now >= at.saturating_add(SUSPECTED_AT_MOST_EVERY))
+                    {
+                        suspected = Some(now);
+                        self.rest.renew_connections();
+                    }
+                    self.engine.reply(now, id, read, result);
+                }
                 Happened::Reply(Err(Aborted)) => {}
                 Happened::Done(Done::Written(write, result)) => self.outbox.answered(now, write, result),
                 Happened::Done(Done::Checked(write, result)) => self.outbox.checked(now, write, result),
@@ -710,60 +766,76 @@ impl Driver {
     /// Takes up what was kept for this visitor, once it is known who they are: nobody else is to see it.
     fn open_stores(&mut self) {
         let is_known = self.outbox.who().cloned();
-        for (name, Keeping { store, open, left }) in &mut self.stores {
-            let (Some(store), Some(who)) = (store, &is_known) else { continue };
-            if open.as_ref().is_some_and(|open| open.who == *who) {
+        for (name, Keeping { store, open, drawers }) in &mut self.stores {
+            let (Some(who), now) = (&is_known, transport::now()) else { continue };
+            if open.as_ref() == Some(who) {
                 continue;
             }
-            if let Some(mut before) = open.take() {
-                before.under_way = self.outbox.writes_of(name, &before.who);
-                left.push(before);
-            }
-            let back = left.iter().position(|drawer| drawer.who == *who).map(|at| left.remove(at));
-            let text = match back {
-                // What is under way is in the outbox.
-                Some(back) => back.text.and_then(|text| without(&text, &back.under_way)),
-                None => store.load(&drawer(who)),
+            let Some(store) = store else {
+                // There is none, or it is not this page's turn yet.
+                self.outbox.take_up(now, name, who);
+                continue;
             };
-            let next = || WriteId(self.next.fetch_add(1, Ordering::Relaxed));
-            self.outbox.restore(transport::now(), text.as_deref().unwrap_or_default(), name, who, next);
-            *open = Some(Drawer { who: who.clone(), text, under_way: Vec::new() });
-        }
-    }
-
-    /// Keeps what is not done yet. What was dropped because somebody else is here now stays kept for whoever wrote it.
-    fn fill_stores(&mut self) {
-        let last_known = self.outbox.last_known().cloned();
-        let disowned = self.outbox.take_disowned();
-        for (name, keeping) in &mut self.stores {
-            let Some(store) = &keeping.store else { continue };
-            for left in &mut keeping.left {
-                let has_ended = |write: &WriteId| self.outbox.intent(*write).is_none();
-                let ended: Vec<WriteId> = left.under_way.extract_if(.., |write| has_ended(write)).collect();
-                let done: Vec<WriteId> = ended.into_iter().filter(|write| !disowned.contains(write)).collect();
-                if !done.is_empty() {
-                    left.text = left.text.as_deref().and_then(|text| without(text, &done));
-                    store.save(&drawer(&left.who), left.text.as_deref());
+            let kept = store.load(&drawer(who));
+            match drawers.iter_mut().find(|drawer| drawer.who == *who) {
+                Some(theirs) => {
+                    if kept.is_none() && std::mem::take(&mut theirs.is_stored) {
+                        // They logged out in another tab meanwhile.
+                        theirs.text = None;
+                        self.outbox.forget_store(name, who);
+                    }
+                    self.outbox.take_up(now, name, who);
+                }
+                None => {
+                    self.outbox.take_up(now, name, who);
+                    // What an earlier page kept goes before.
+                    let next = || WriteId(self.next.fetch_add(1, Ordering::Relaxed));
+                    self.outbox.restore(now, kept.as_deref().unwrap_or_default(), name, who, next);
+                    drawers.push(Drawer { who: who.clone(), is_stored: kept.is_some(), text: kept });
                 }
             }
-            keeping.left.retain(|left| !left.under_way.is_empty());
-            let Some(open) = &mut keeping.open else { continue };
-            if last_known.as_ref().is_some_and(|known| *known != open.who) {
-                continue;
+            // What was put aside before this store was ours is kept in it, where nothing of an earlier page is.
+            for absent in self.outbox.absent(name) {
+                if drawers.iter().all(|drawer| drawer.who != absent) && store.load(&drawer(&absent)).is_none() {
+                    drawers.push(Drawer { who: absent, text: None, is_stored: false });
+                }
             }
-            let text = self.outbox.saved(name, &open.who);
-            if text != open.text {
-                store.save(&drawer(&open.who), text.as_deref());
-                open.text = text;
-            }
+            *open = Some(who.clone());
         }
     }
 
-    /// The visitor logs out: nothing that they wrote is anybody's to find, on whichever page it was kept.
-    fn forget_stores(&mut self) {
-        let open = self.stores.values().filter_map(|keeping| keeping.open.as_ref()).map(|open| &open.who);
-        let gone: BTreeSet<Who> = open.chain(self.outbox.last_known()).filter(|who| who.is_some()).cloned().collect();
-        self.outbox.forget_stores();
+    /// Keeps what is not done yet, for whoever wrote it.
+    fn fill_stores(&mut self) {
+        for (name, Keeping { store, open, drawers }) in &mut self.stores {
+            let Some(store) = store else { continue };
+            for Drawer { who, text, is_stored } in drawers.iter_mut() {
+                let mut now = self.outbox.saved(name, who);
+                if now != *text && *is_stored && store.load(&drawer(who)).is_none() {
+                    // They logged out in another tab: what it has removed stays so.
+                    self.outbox.forget_store(name, who);
+                    now = self.outbox.saved(name, who);
+                }
+                if now != *text {
+                    *is_stored = store.save(&drawer(who), now.as_deref());
+                    *text = now;
+                }
+            }
+            drawers.retain(|drawer| drawer.text.is_some() || open.as_ref() == Some(&drawer.who));
+        }
+    }
+
+    /// The visitor logs out: nothing that they wrote is anybody's to find, on whichever page it was kept. Where nobody said whose
+    /// session it was, it is that of whoever was here last.
+    fn forget_stores(&mut self, session: Session) {
+        let gone: BTreeSet<Who> = match session {
+            Session::Of(user) => [Some(user)].into(),
+            Session::MaybeOf(user) => {
+                let open = self.stores.values().filter_map(|keeping| keeping.open.as_ref());
+                let known = open.chain(self.outbox.last_known()).cloned();
+                known.chain([user]).filter(Option::is_some).collect()
+            }
+        };
+        self.outbox.forget_stores(&gone);
         self.fill_stores();
         gone.iter().for_each(|who| Store::forget(&drawer(who)));
     }
@@ -848,7 +920,13 @@ impl Driver {
     fn found(&mut self, now: Millis, who: Result<Who, Error>) {
         let before = self.outbox.last_known().cloned();
         self.outbox.found(now, who);
-        if before.is_some() && self.outbox.last_known() != before.as_ref() {
+        let Some(who) = self.outbox.last_known().cloned() else { return };
+        let is_news = self.visitor.is_news(before.as_ref(), &who);
+        // Where nobody was named before, the page may know better whom this follows upon.
+        if is_news || !matches!(self.visitor, Visitor::Unknown) {
+            self.visitor = Visitor::Is(who);
+        }
+        if is_news {
             self.sight.doubt();
             self.look_for_all(now);
             self.engine.identity_changed(now);
@@ -871,6 +949,7 @@ impl Driver {
             Wake::Visible { hidden } => {
                 if hidden >= LONG_ENOUGH_TO_LOG_IN {
                     self.outbox.identity_doubted(now);
+                    (self.status)(ClientEvent::IdentityInDoubt);
                 }
                 self.outbox.wake(now);
             }
@@ -908,7 +987,12 @@ impl Driver {
                     }
                 }
                 self.queries.insert(id, reader);
+                // Rows of HTML that may be older than the session are not shown for as long as a socket takes.
+                let are_old = request.initial.is_some() && transport::is_from_history();
                 self.engine.attach(now, id, request.spec, request.initial);
+                if are_old {
+                    self.engine.refetch(now, id);
+                }
             }
             Command::Release(id) => self.engine.release(now, id),
             Command::Retain(id) => self.engine.retain(id),
@@ -945,8 +1029,18 @@ impl Driver {
                 self.outbox.release();
                 self.outbox.identity_doubted(now);
             }
-            Command::ForgetStores => self.forget_stores(),
+            Command::ForgetStores(session) => self.forget_stores(session),
+            Command::Visitor { before, who } => {
+                let is_news = self.visitor.is_news(before.as_ref(), &who);
+                self.visitor = Visitor::Is(who.clone());
+                if is_news {
+                    // They logged in or out elsewhere.
+                    self.identity_changed(now, Some(who));
+                    self.engine.identity_changed(now);
+                }
+            }
             Command::IdentityChanged(who) => {
+                self.visitor = who.clone().map_or(Visitor::Untold, Visitor::Is);
                 self.outbox.release();
                 self.identity_changed(now, who);
                 self.engine.identity_changed(now);

@@ -77,6 +77,11 @@ async fn write(method: &str, path: &str, body: &Value) -> Value {
     serde_json::from_str::<Value>(&answer).map_or(Value::Null, |mut answer| answer["data"].take())
 }
 
+async fn delete_titled(beginning: &str) {
+    let filter = json!({ "title": { "_starts_with": beginning } });
+    write("DELETE", "/items/posts", &json!({ "query": { "filter": filter, "limit": -1 } })).await;
+}
+
 /// The sockets that this page opens, from now until it is dropped.
 struct Sockets(Function);
 
@@ -240,10 +245,78 @@ async fn one_changed_row_of_a_thousand_is_one_render_and_one_text() {
     until(async || renders.counts() != (1_000, 1_001)).await;
     assert_eq!((renders.counts(), changes.take().as_str()), ((1_000, 1_002), "characterData"));
     drop(mounted);
-    write(
-        "DELETE",
-        "/items/posts",
-        &json!({ "query": { "filter": { "title": { "_starts_with": "Counted" } }, "limit": -1 } }),
-    )
-    .await;
+    delete_titled("Counted").await;
+}
+
+/// What is read, from now on.
+const READS: &str = r#"
+    window.realFetch ??= window.fetch;
+    window.reads = [];
+    window.fetch = (request, ...more) => {
+        if (request.method === "GET" || request.method === "SEARCH") window.reads.push(decodeURIComponent(request.url));
+        return window.realFetch(request, ...more);
+    };
+"#;
+
+/// Long enough a list that rows are read by their keys, and put into their places here.
+#[wasm_bindgen_test]
+async fn rows_that_are_read_by_keys_come_go_and_move_in_the_page_as_in_directus() {
+    const MADE: usize = 83;
+    js_sys::eval(READS).unwrap();
+    let mut rows: Vec<(i64, String)> = Vec::new();
+    for number in 0..MADE {
+        rows.push((i64::try_from(number * 100).unwrap(), format!("Placed: {number}")));
+    }
+    let bodies: Vec<Value> = rows.iter().map(|(views, title)| json!({ "title": title, "views": views })).collect();
+    let made = write("POST", "/items/posts?fields=id", &json!(bodies)).await;
+    let mut ids: Vec<i64> = made.as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect();
+    let (owner, _directus) = page();
+    let query =
+        Query::new().filter(Filter::field("title").starts_with("Placed")).sort("views").fields(["title", "views"]);
+    let posts = owner.with(|| use_realtime_collection::<Post>("posts", query));
+    until(async || posts.status().get_untracked() == LiveStatus::Live).await;
+    let parent = document().create_element("div").unwrap();
+    let mounted = mount_to(parent.clone().unchecked_into(), move || {
+        let row = move |key| {
+            let post = posts.item(key);
+            view! { {move || post.get().map(|post| post.title)} "," }
+        };
+        view! { <For each=move || posts.keys().get() key=|key| key.clone() children=row /> }
+    });
+    let key_reads = || js_sys::eval(r#"window.reads.filter((url) => url.includes("_in")).length"#).unwrap().as_f64();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut below = |bound: usize| random.usize(..bound);
+    for round in 0_i64.. {
+        // In the first seconds, and now and then afterwards, the window is read.
+        if key_reads() >= Some(20.0) {
+            break;
+        }
+        let at = below(rows.len());
+        let (views, title) =
+            (i64::try_from(below(8_300)).unwrap() * 100 + 1 + round % 90, format!("Placed: in round {round}"));
+        match below(4) {
+            0 => {
+                let new = write("POST", "/items/posts?fields=id", &json!({ "title": title, "views": views })).await;
+                rows.push((views, title));
+                ids.push(new["id"].as_i64().unwrap());
+            }
+            1 if rows.len() > 70 => {
+                write("DELETE", "/items/posts", &json!([ids.remove(at)])).await;
+                rows.remove(at);
+            }
+            _ => {
+                let change = json!({ "title": title, "views": views });
+                write("PATCH", &format!("/items/posts/{}", ids[at]), &change).await;
+                rows[at] = (views, title);
+            }
+        }
+        let mut wanted: Vec<_> = rows.iter().zip(&ids).map(|((views, title), id)| (*views, *id, title)).collect();
+        wanted.sort_unstable();
+        let wanted = wanted.iter().map(|(.., title)| format!("{title},")).collect::<String>();
+        until(async || parent.text_content().unwrap() == wanted).await;
+    }
+    drop(mounted);
+    delete_titled("Placed").await;
+    owner.cleanup();
+    js_sys::eval("window.fetch = window.realFetch").unwrap();
 }

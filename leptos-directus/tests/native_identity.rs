@@ -37,6 +37,8 @@ struct Cms {
     may_answer: Semaphore,
     reached: AtomicUsize,
     written: Mutex<Vec<String>>,
+    /// The title of the one row that there is.
+    row: Mutex<Option<String>>,
 }
 
 impl Cms {
@@ -50,6 +52,7 @@ impl Cms {
             may_answer: Semaphore::new(0),
             reached: AtomicUsize::new(0),
             written: Mutex::default(),
+            row: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -77,27 +80,32 @@ impl Cms {
             self.reached.fetch_add(1, Ordering::Relaxed);
             let Ok(permit) = self.may_answer.acquire().await else { return };
             permit.forget();
+            let patch: Value = serde_json::from_str(&body).unwrap();
+            if let Some(row) = &mut *self.row.lock().unwrap() {
+                patch["title"].as_str().unwrap().clone_into(row);
+            }
             self.written.lock().unwrap().push(body);
         }
+        let row = self.row.lock().unwrap().as_ref().map(|title| json!({ "id": 1, "title": title }));
+        let knows_who = self.knows_who.load(Ordering::Relaxed);
         let (status, body) = if head.starts_with("POST /auth/login") {
-            ("200 OK", r#"{"data":{"expires":900000}}"#)
+            ("200 OK", json!({ "data": { "expires": 900_000 } }))
         } else if head.starts_with("GET /relations") {
             self.asked_for_relations.fetch_add(1, Ordering::Relaxed);
-            ("403 Forbidden", r#"{"errors":[{"message":"no","extensions":{"code":"FORBIDDEN"}}]}"#)
-        } else if head.starts_with("PATCH /items/") {
-            ("200 OK", r#"{"data":{"id":1}}"#)
+            ("403 Forbidden", json!({ "errors": [{ "message": "no", "extensions": { "code": "FORBIDDEN" } }] }))
+        } else if head.starts_with("PATCH /items/") || head.starts_with("GET /items/posts/1?") {
+            ("200 OK", json!({ "data": row.unwrap_or_else(|| json!({ "id": 1 })) }))
         } else if head.starts_with("GET /items/") {
-            ("200 OK", r#"{"data":[]}"#)
+            ("200 OK", json!({ "data": row.into_iter().collect::<Vec<_>>() }))
         } else {
             self.asked_who.fetch_add(1, Ordering::Relaxed);
-            if self.knows_who.load(Ordering::Relaxed) && self.is_bob.load(Ordering::Relaxed) {
-                ("200 OK", r#"{"data":{"id":"bob"}}"#)
-            } else if self.knows_who.load(Ordering::Relaxed) {
-                ("200 OK", r#"{"data":{"id":"ada"}}"#)
-            } else {
-                ("503 Service Unavailable", r#"{"errors":[]}"#)
+            let id = if self.is_bob.load(Ordering::Relaxed) { "bob" } else { "ada" };
+            match knows_who {
+                true => ("200 OK", json!({ "data": { "id": id } })),
+                false => ("503 Service Unavailable", json!({ "errors": [] })),
             }
         };
+        let body = body.to_string();
         let answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
@@ -235,6 +243,37 @@ async fn how_long_it_is_until_the_next_try_is_counted_from_now() {
     directus.disconnect();
     until("the end of all tries", || untrack(|| directus.retry_in()).is_none()).await;
     assert!(directus.counts().now_or_never().is_none_or(|counts| counts.sockets == 0));
+}
+
+/// It failed: it was kept as a text that nobody told what became of her first one, and was taken for a conflict with it.
+#[tokio::test]
+async fn what_is_kept_knows_what_became_of_what_was_sent_before() {
+    let (cms, url) = Cms::start().await;
+    let says = |who: &str| {
+        cms.is_bob.store(who == "bob", Ordering::Relaxed);
+        cms.knows_who.store(true, Ordering::Relaxed);
+    };
+    let is = |auth: UseDirectusAuthReturn, id: &str| auth.user().get_untracked().is_some_and(|user| user.id == id);
+    *cms.row.lock().unwrap() = Some("old".to_owned());
+    says("ada");
+    let (_owner, _directus, auth) = page(&url);
+    let options = UseRealtimeCollectionOptions::default().persist("what_is_put_aside");
+    let posts = use_realtime_collection_with_options::<Value>("posts", Query::new(), options);
+    until("Ada", || is(auth, "ada")).await;
+    until("the row", || posts.items().get_untracked().len() == 1).await;
+    posts.update(1, &json!({ "title": "hers" }));
+    posts.update(1, &json!({ "title": "hers, too" }));
+    until("hers on its way", || cms.reached.load(Ordering::Relaxed) == 1).await;
+    says("bob");
+    auth.login("bob@example.com", "secret").await.unwrap();
+    cms.may_answer.add_permits(10);
+    until("her first", || cms.written().len() == 1).await;
+    until("the end of it", || posts.pending().get_untracked().is_empty()).await;
+    says("ada");
+    auth.login("ada@example.com", "secret").await.unwrap();
+    until("her second", || cms.written().len() == 2).await;
+    until("the end of all", || posts.pending().get_untracked().is_empty()).await;
+    assert_eq!(cms.written(), [r#"{"title":"hers"}"#, r#"{"title":"hers, too"}"#]);
 }
 
 /// It failed: what was under way when somebody else logged in was sent again when its author came back, and what was written

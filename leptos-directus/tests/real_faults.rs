@@ -306,6 +306,17 @@ async fn before_our_server(name: &str, config: ConnectionConfig) -> Behind {
     (stand, relay, sockets)
 }
 
+/// Everything goes to our server, and from there through one relay to Directus.
+async fn behind_our_server(name: &str, config: ConnectionConfig) -> Behind {
+    let admin = Admin::new();
+    let rows = collection(&admin).await;
+    let (sockets, tap) = Count::sockets();
+    let relay = Relay::tapped(&admin.url, Some(tap)).unwrap();
+    let app = App::at(&relay.url(), |_| {}).await;
+    let stand = Stand::new(admin, &rows, name, through(&app.origin(), config)).await;
+    (stand, relay, sockets)
+}
+
 /// As a page reaches Directus through our server at this address.
 fn through(server: &str, config: ConnectionConfig) -> NativeOptions {
     let ws = format!("{}/directus-ws", server.replacen("http://", "ws://", 1));
@@ -343,6 +354,11 @@ async fn a_link_to_our_server_that_is_cut_at_any_byte_is_made_good() {
     cut_anywhere(before_our_server("cut before our server", hasty()).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_behind_our_server_that_is_cut_at_any_byte_is_made_good() {
+    cut_anywhere(behind_our_server("cut behind our server", hasty()).await).await;
+}
+
 /// Links to come are cut, too.
 async fn cut_early((mut stand, relay, _): Behind) {
     // The upgrade's answer (129 bytes from Directus, some 166 from our server), an acknowledgement, a read.
@@ -370,6 +386,11 @@ async fn a_link_that_is_cut_while_it_opens_is_tried_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_to_our_server_that_is_cut_while_it_opens_is_tried_again() {
     cut_early(before_our_server("cut early before our server", hasty()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_behind_our_server_that_is_cut_while_it_opens_is_tried_again() {
+    cut_early(behind_our_server("cut early behind our server", hasty()).await).await;
 }
 
 /// Packets vanish until that is noticed; then the link is there again.
@@ -403,33 +424,63 @@ async fn a_half_open_link_to_our_server_is_noticed_within_twenty_seconds_and_mad
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_open_link_behind_the_server_is_made_good_at_once_too() {
-    let admin = Admin::new();
-    let rows = collection(&admin).await;
-    let relay = Relay::to(&admin.url).unwrap();
-    let app = App::at(&relay.url(), |_| {}).await;
-    let stand = Stand::new(admin, &rows, "behind the server", through(&app.origin(), quick_end())).await;
+    let (stand, relay, _) = behind_our_server("half-open behind our server", quick_end()).await;
     half_open(stand, &relay).await;
+}
+
+/// A visitor of our server, which keeps connections open to a Directus behind a relay.
+struct Visitor {
+    relay: Relay,
+    app: App,
+    client: reqwest::Client,
+    url: String,
+}
+
+impl Visitor {
+    async fn with_kept_connections() -> Self {
+        let admin = Admin::new();
+        let rows = collection(&admin).await;
+        let relay = Relay::to(&admin.url).unwrap();
+        let app = App::at(&relay.url(), |_| {}).await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/directus/items/{rows}?limit=1", app.origin());
+        let this = Self { relay, app, client, url };
+        for answer in futures::future::join_all((0..6).map(|_| this.read())).await {
+            assert_eq!(answer.unwrap(), 200);
+        }
+        this
+    }
+
+    async fn read(&self) -> reqwest::Result<u16> {
+        self.client.get(&self.url).send().await.map(|answer| answer.status().as_u16())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visitor_who_came_while_the_way_to_directus_was_silent_is_answered_when_it_is_back() {
-    let admin = Admin::new();
-    let rows = collection(&admin).await;
-    let relay = Relay::to(&admin.url).unwrap();
-    let app = App::at(&relay.url(), |_| {}).await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = format!("{}/directus/items/{rows}?limit=1", app.origin());
-    let read = async || client.get(&url).send().await.map(|answer| answer.status().as_u16());
-    // Connections that the server keeps open, and that die unnoticed.
-    for answer in futures::future::join_all((0..6).map(|_| read())).await {
-        assert_eq!(answer.unwrap(), 200);
-    }
-    relay.set(Fault::HalfOpen).unwrap();
-    let opened = tokio_tungstenite::connect_async(format!("ws://{}/directus-ws", app.address)).await;
+    let visitor = Visitor::with_kept_connections().await;
+    visitor.relay.set(Fault::HalfOpen).unwrap();
+    let opened = tokio_tungstenite::connect_async(format!("ws://{}/directus-ws", visitor.app.address)).await;
     assert!(opened.is_err(), "nobody can be let in without Directus");
-    relay.set(Fault::Pass).unwrap();
-    let answer = tokio::time::timeout(SOON, read()).await;
+    visitor.relay.set(Fault::Pass).unwrap();
+    let answer = tokio::time::timeout(SOON, visitor.read()).await;
     assert_eq!(answer.expect("an answer over a new connection").unwrap(), 200);
+}
+
+/// It failed: where no socket notices it, each connection that had died took the patience of one request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gave_up_waiting_on_a_dead_connection_is_answered_over_a_new_one() {
+    let visitor = Visitor::with_kept_connections().await;
+    visitor.relay.set(Fault::HalfOpen).unwrap();
+    visitor.relay.set(Fault::Pass).unwrap();
+    let given_up = Duration::from_millis(2_500);
+    let mut in_vain = 0;
+    while tokio::time::timeout(given_up, visitor.read()).await.is_err() {
+        in_vain += 1;
+        // The second may have set out before the server saw that the first had gone.
+        assert!(in_vain <= 2, "another dead connection");
+    }
+    assert!(in_vain > 0, "one dies at least, or nothing is shown here");
 }
 
 /// Everything takes long.
@@ -520,6 +571,12 @@ async fn a_refused_connection_to_our_server_is_told_and_made_good_when_it_is_bac
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_connection_of_our_server_is_told_and_made_good_when_it_is_back() {
+    let name = "refused behind our server";
+    told_at_once(name, Fault::Refuse, behind_our_server(name, quick_end()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_502_of_a_proxy_on_the_way_is_told_and_made_good_when_it_is_over() {
     told_at_once("bad gateway", Fault::BadGateway, behind_a_relay("bad gateway", quick_end()).await).await;
 }
@@ -528,6 +585,12 @@ async fn a_502_of_a_proxy_on_the_way_is_told_and_made_good_when_it_is_over() {
 async fn a_502_of_a_proxy_before_our_server_is_told_and_made_good_when_it_is_over() {
     let name = "bad gateway before our server";
     told_at_once(name, Fault::BadGateway, before_our_server(name, quick_end()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_502_of_a_proxy_behind_our_server_is_told_and_made_good_when_it_is_over() {
+    let name = "bad gateway behind our server";
+    told_at_once(name, Fault::BadGateway, behind_our_server(name, quick_end()).await).await;
 }
 
 /// Nobody is there for a minute, and the waits between tries have grown.
@@ -579,6 +642,12 @@ async fn answers_that_are_lost_on_the_way_back_are_asked_for_again() {
 async fn answers_that_are_lost_on_the_way_back_from_our_server_are_asked_for_again() {
     let name = "answers lost before our server";
     answers_lost(name, before_our_server(name, hasty()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_lost_on_the_way_back_to_our_server_are_asked_for_again() {
+    let name = "answers lost behind our server";
+    answers_lost(name, behind_our_server(name, hasty()).await).await;
 }
 
 /// Our server ends, saying so many goodbyes; rows are changed meanwhile, and it begins anew at the same port.

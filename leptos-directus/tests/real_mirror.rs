@@ -127,7 +127,8 @@ async fn it_keeps_the_contract() {
             let rest = json!(truth(&admin, &collection, &story.query).await);
             let what = format!("{}: {rest}", story.promise);
             let line = mirror.line(&what, |line| line["rows"] == rest && line["status"] == "live").await;
-            assert_eq!(keys(line["rows"].as_array().unwrap()), step.shows, "{}", story.promise);
+            let shown = keys(line["rows"].as_array().unwrap());
+            assert!(step.is_kept_by(&shown), "{}: {shown:?}, not {:?}", story.promise, step.shows);
         }
     }
     admin.remove_collections(&["contract"]).await;

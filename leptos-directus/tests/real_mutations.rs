@@ -100,8 +100,11 @@ impl Page {
 
     /// The titles that Directus has, in order.
     async fn saved(&self) -> Vec<String> {
-        let rows = self.admin.read(&self.posts, &json!({ "sort": ["title"] })).await;
-        rows.iter().map(|row| row["title"].as_str().unwrap_or_default().to_owned()).collect()
+        let rows = self.admin.read(&self.posts, &json!({})).await;
+        let mut titles: Vec<String> =
+            rows.iter().map(|row| row["title"].as_str().unwrap_or_default().to_owned()).collect();
+        titles.sort();
+        titles
     }
 
     async fn becomes_offline(&self) {

@@ -41,7 +41,8 @@ async fn crowd(mortal: &Mortal) -> String {
         mortal.sql(&insert).await;
         mortal.control("start").await;
         let count = admin.read(&name, &json!({ "aggregate": { "count": "*" } })).await;
-        assert_eq!(count, [json!({ "count": ROWS })]);
+        // Text with PostgreSQL, a number with SQLite.
+        assert_eq!(count[0]["count"].to_string().trim_matches('"'), ROWS.to_string());
         name
     };
     CROWD.get_or_init(make).await.clone()

@@ -45,6 +45,7 @@ pub(crate) enum Change {
     InPlace,
     Enter,
     Leave,
+    /// And another field changes with it. Alone, the row might have been put elsewhere by hand: then both ways read the window.
     Move,
 }
 

@@ -20,6 +20,8 @@ struct Scene {
     unanswered: Vec<(String, String)>,
     reads: Vec<(QueryId, ReadId, ReadScope)>,
     status: Option<(LiveStatus, Option<Error>)>,
+    /// Queries that nobody held for as long as the linger.
+    expired: Vec<QueryId>,
 }
 
 fn leads(to: &[&str]) -> Leads {
@@ -36,6 +38,7 @@ impl Scene {
             unanswered: Vec::new(),
             reads: Vec::new(),
             status: None,
+            expired: Vec::new(),
         };
         scene.engine.connect(0);
         scene.drain();
@@ -70,6 +73,7 @@ impl Scene {
                     }
                 }
                 Output::Read(id, read, scope) => self.reads.push((id, read, scope)),
+                Output::Expired(id) => self.expired.push(id),
                 Output::Live(POSTS, live::Output::Status(status, error)) => self.status = Some((status, error)),
                 _ => {}
             }
@@ -386,4 +390,25 @@ fn keys_are_read_only_while_all_that_relations_lead_to_is_announced_and_known() 
     scene.announce("posts", 2, &posts);
     assert_eq!(scene.answer_read(), ReadScope::Window);
     scene.be_still();
+}
+
+#[test]
+fn a_list_that_somebody_comes_back_for_lives_on_and_one_that_nobody_holds_ends_after_the_linger() {
+    let mut scene = Scene::live(&[]);
+    let config = ConnectionConfig::default();
+    let linger = u64::try_from(config.linger.as_millis()).unwrap();
+    scene.engine.release(scene.now, POSTS);
+    scene.tick_to(scene.now + linger - 1);
+    scene.engine.retain(POSTS);
+    scene.tick_to(scene.now + linger);
+    assert_eq!(scene.expired, []);
+    scene.frame(json!({ "type": "pong" }));
+
+    scene.engine.release(scene.now, POSTS);
+    scene.tick_to(scene.now + linger - 1);
+    assert_eq!(scene.expired, []);
+    scene.tick_to(scene.now + 1);
+    assert_eq!(scene.expired, [POSTS]);
+    scene.tick_to(scene.now + linger);
+    assert_eq!(scene.expired, [POSTS], "it is told once");
 }

@@ -3,7 +3,8 @@
 use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    iter,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
 };
 
 use futures::future::join;
@@ -13,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
+    order::{ShownOrder, way_between},
     page_reads::{Answer, Slot, question},
     use_directus::{Core, Mode},
     use_realtime_collection::UseRealtimeCollectionOptions,
@@ -101,17 +103,20 @@ impl<F: Fn() -> Query + Send + Sync + 'static> IntoQuery for F {
     }
 }
 
-/// The rows of one live query, as signals: one for the order, one for each row.
+/// The rows of one live query, as signals: one for the order, one for each row. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct View<T> {
     collection: String,
     origin: Option<String>,
     limit: Option<i64>,
     /// Fields that are read only because we need them: rows must come out as the query says.
     unasked: Vec<String>,
-    overlay: Mutex<Overlay>,
-    order: RwLock<Order>,
-    pub(crate) keys: ArcRwSignal<Vec<RowKey>>,
-    rows: RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>,
+    overlay: Arc<Mutex<Overlay>>,
+    order: Arc<RwLock<Order>>,
+    shown_order: ShownOrder,
+    /// Without the last one that the query may give, where somebody shows the list so.
+    but_last: OnceLock<ShownOrder>,
+    rows: Arc<RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>>,
     /// How many rows the query gave, whether or not they are shown.
     given: ArcRwSignal<usize>,
     /// Rows got their keys.
@@ -134,6 +139,12 @@ struct Order {
     unfit: HashMap<RowKey, Option<Error>>,
 }
 
+impl Order {
+    fn fitting(&self) -> impl Iterator<Item = &RowKey> {
+        self.keys.iter().filter(|key| !self.unfit.contains_key(*key))
+    }
+}
+
 impl<T: RowType> View<T> {
     fn new(target: &Target, status: LiveStatus) -> Self {
         Self {
@@ -141,10 +152,11 @@ impl<T: RowType> View<T> {
             origin: target.origin.clone(),
             limit: target.query.limit,
             unasked: target.unasked.clone(),
-            overlay: Mutex::new(Overlay::new(target.new_rows)),
-            order: RwLock::default(),
-            keys: ArcRwSignal::default(),
-            rows: RwLock::default(),
+            overlay: Arc::new(Mutex::new(Overlay::new(target.new_rows))),
+            order: Arc::default(),
+            shown_order: ShownOrder::default(),
+            but_last: OnceLock::new(),
+            rows: Arc::default(),
             given: ArcRwSignal::default(),
             named: ArcTrigger::new(),
             status: ArcRwSignal::new(status),
@@ -163,10 +175,11 @@ impl<T: RowType> View<T> {
             origin: None,
             limit: None,
             unasked: Vec::new(),
-            overlay: Mutex::default(),
-            order: RwLock::default(),
-            keys: ArcRwSignal::default(),
-            rows: RwLock::default(),
+            overlay: Arc::default(),
+            order: Arc::default(),
+            shown_order: ShownOrder::default(),
+            but_last: OnceLock::new(),
+            rows: Arc::default(),
             given: ArcRwSignal::default(),
             named: ArcTrigger::new(),
             status: ArcRwSignal::new(LiveStatus::Refused),
@@ -200,15 +213,17 @@ impl<T: RowType> View<T> {
         let rows = rows.iter().map(|(key, row)| (key.clone(), ArcRwSignal::new(row.get_untracked()))).collect();
         let mut overlay = Overlay::default();
         overlay.adopt(&self.overlay());
+        let order = self.order.read().unwrap_or_else(PoisonError::into_inner);
         Self {
             collection: self.collection.clone(),
             origin: None,
             limit: self.limit,
             unasked: self.unasked.clone(),
-            overlay: Mutex::new(overlay),
-            order: RwLock::new(self.order.read().unwrap_or_else(PoisonError::into_inner).clone()),
-            keys: ArcRwSignal::new(self.keys.get_untracked()),
-            rows: RwLock::new(rows),
+            overlay: Arc::new(Mutex::new(overlay)),
+            order: Arc::new(RwLock::new(order.clone())),
+            shown_order: ShownOrder::new(order.fitting().cloned().collect()),
+            but_last: OnceLock::new(),
+            rows: Arc::new(RwLock::new(rows)),
             given: ArcRwSignal::new(self.given.get_untracked()),
             named: ArcTrigger::new(),
             status: ArcRwSignal::new(LiveStatus::Paused),
@@ -220,9 +235,36 @@ impl<T: RowType> View<T> {
         }
     }
 
+    /// The same list, seen as the other one can follow upon it; nothing where that can follow upon this one as it is seen.
+    fn on_the_way_to(&self, other: &Self) -> Option<Self> {
+        let way = |shown: &ShownOrder, other: &ShownOrder| {
+            way_between(&shown.keys().read_untracked(), &other.keys().read_untracked())
+        };
+        let keys = way(&self.shown_order, &other.shown_order);
+        let but_last = self.but_last.get().and_then(|shown| way(shown, other.but_last()));
+        if keys.is_none() && but_last.is_none() {
+            return None;
+        }
+        let shown = |keys: Option<Vec<RowKey>>, now: &ShownOrder| {
+            ShownOrder::new(keys.unwrap_or_else(|| now.keys().get_untracked()))
+        };
+        let but_last = self.but_last.get().map(|now| shown(but_last, now).into()).unwrap_or_default();
+        Some(Self { shown_order: shown(keys, &self.shown_order), but_last, ..self.clone() })
+    }
+
+    /// Whether all who follow its order have seen it as it is.
+    fn is_seen(&self) -> bool {
+        self.shown_orders().iter().all(ShownOrder::is_settled)
+    }
+
+    fn shown_orders(&self) -> Vec<ShownOrder> {
+        iter::once(&self.shown_order).chain(self.but_last.get()).cloned().collect()
+    }
+
     /// Rows that were created here go by the same names as in the list that was shown before.
     fn adopt(&self, other: &Self) {
-        if self.collection == other.collection {
+        // A list that is on its way to another one shares everything with what it was.
+        if self.collection == other.collection && !Arc::ptr_eq(&self.overlay, &other.overlay) {
             let other = other.overlay();
             self.overlay().adopt(&other);
         }
@@ -296,6 +338,10 @@ impl<T: RowType> View<T> {
         })
     }
 
+    pub(crate) fn keys(&self) -> &ArcRwSignal<Vec<RowKey>> {
+        self.shown_order.keys()
+    }
+
     /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
     fn apply(&self, shown: &Shown) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
@@ -321,10 +367,9 @@ impl<T: RowType> View<T> {
         shown.apply_order(&mut order.keys);
         let all_fit = all_fitted && order.unfit.is_empty();
         // Every key, only where a row may have been left out that is shown now, or the other way round.
-        let keys = (!all_fit || shown.order.is_some()).then(|| {
-            let keys = order.keys.iter().filter(|key| !order.unfit.contains_key(*key));
-            keys.cloned().collect::<Vec<RowKey>>()
-        });
+        let keys = (!all_fit || shown.order.is_some()).then(|| order.fitting().cloned().collect::<Vec<RowKey>>());
+        let but_last = self.but_last.get().filter(|_| keys.is_some() || shown.reorders());
+        let but_last = but_last.map(|shown| (shown, self.all_but_last(&order)));
         let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)?.clone()) };
         drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
@@ -345,23 +390,51 @@ impl<T: RowType> View<T> {
             }
         }
         match keys {
-            Some(keys) if *self.keys.read_untracked() != keys => self.keys.set(keys),
-            None if shown.reorders() => self.keys.update(|keys| shown.apply_order(keys)),
-            Some(_) | None => {}
+            Some(keys) => self.shown_order.show(keys),
+            None if shown.reorders() => self.shown_order.splice(shown),
+            None => {}
         }
-        let left: Vec<_> = {
-            let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-            gone.iter().filter_map(|key| rows.remove(key)).collect()
-        };
-        for signal in left {
-            signal.set(None);
+        if let Some((shown, keys)) = but_last {
+            shown.show(keys);
         }
+        self.forget(gone);
         if *self.unfit.read_untracked() != unfit {
             self.unfit.set(unfit);
         }
         if shown.named {
             self.named.notify();
         }
+    }
+
+    /// Those that go are there until all have been seen without them.
+    fn forget(&self, mut gone: HashSet<RowKey>) {
+        if gone.is_empty() {
+            return;
+        }
+        let rows = Arc::clone(&self.rows);
+        let forget = move |gone: HashSet<RowKey>| {
+            let left: Vec<_> = {
+                let mut rows = rows.write().unwrap_or_else(PoisonError::into_inner);
+                gone.iter().filter_map(|key| rows.remove(key)).collect()
+            };
+            for signal in left {
+                signal.set(None);
+            }
+        };
+        if self.is_seen() {
+            return forget(gone);
+        }
+        let (order, orders) = (Arc::clone(&self.order), self.shown_orders());
+        transport::spawn(async move {
+            while !orders.iter().all(ShownOrder::is_settled) {
+                leptos::task::tick().await;
+            }
+            // Unless they are back.
+            for key in order.read().unwrap_or_else(PoisonError::into_inner).fitting() {
+                gone.remove(key);
+            }
+            forget(gone);
+        });
     }
 
     /// The row with this key; whoever reads it is told when it changes, leaves or comes.
@@ -371,10 +444,21 @@ impl<T: RowType> View<T> {
         match signal {
             Some(signal) => signal.get(),
             None => {
-                self.keys.track();
+                self.keys().track();
                 None
             }
         }
+    }
+
+    /// The keys of a list that is asked for with one row more than it shows.
+    fn but_last(&self) -> &ShownOrder {
+        let order = self.order.read().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: from then on it is kept true by what changes the order.
+        self.but_last.get_or_init(|| ShownOrder::new(self.all_but_last(&order)))
+    }
+
+    fn all_but_last(&self, order: &Order) -> Vec<RowKey> {
+        order.fitting().take(self.most()).cloned().collect()
     }
 
     /// How many rows are shown of a list that is asked for with one more.
@@ -392,7 +476,7 @@ impl<T: RowType> View<T> {
     }
 
     pub(crate) fn items(&self) -> Vec<T> {
-        self.keys.get().iter().filter_map(|key| self.row(key)).collect()
+        self.keys().get().iter().filter_map(|key| self.row(key)).collect()
     }
 
     pub(crate) fn error(&self) -> Option<Error> {
@@ -403,7 +487,7 @@ impl<T: RowType> View<T> {
     fn is_settled(&self) -> bool {
         match self.status.get() {
             LiveStatus::Loading | LiveStatus::Refused => false,
-            _ => self.error.with(Option::is_none) || !self.keys.read().is_empty(),
+            _ => self.error.with(Option::is_none) || !self.keys().read().is_empty(),
         }
     }
 }
@@ -684,18 +768,59 @@ impl<T: RowType> LiveView<T> {
         });
         // The old rows stay until the new ones are there. Whoever shows none yet has nothing to keep, and a refusal ends what
         // nobody keeps true any more: it may be another visitor's.
-        Effect::new_isomorphic(move |_| {
-            let Some(view) = coming.get() else { return };
+        let is_ready = move |view: &View<T>| {
             let is_refused = view.status.get() == LiveStatus::Refused;
-            if view.is_settled()
+            view.is_settled()
                 || untrack(|| self.shown.read().status.get() == LiveStatus::Loading)
                 || (is_refused && leaving.with_value(Option::is_none))
-            {
-                self.shown.set(view);
-                coming.set(None);
-                leaving.set_value(None);
+        };
+        let arrive = move |view| {
+            self.shown.set(view);
+            coming.set(None);
+            leaving.set_value(None);
+        };
+        let is_on_the_way = StoredValue::new(false);
+        Effect::new_isomorphic(move |_| {
+            let Some(view) = coming.get() else { return };
+            if !is_ready(&view) || is_on_the_way.get_value() {
+                return;
             }
+            let shown = self.shown.get_untracked();
+            let is_still = shown.is_seen() && view.is_seen();
+            if !transport::is_browser() || (is_still && shown.on_the_way_to(&view).is_none()) {
+                return arrive(view);
+            }
+            is_on_the_way.set_value(true);
+            transport::spawn(async move {
+                self.go_to_what_comes(is_ready, arrive).await;
+                is_on_the_way.try_set_value(false);
+            });
         });
+    }
+
+    /// Shows what is coming; what is shown is shown first as that can follow upon it.
+    async fn go_to_what_comes(self, is_ready: impl Fn(&View<T>) -> bool, arrive: impl Fn(Arc<View<T>>)) {
+        let mut before = None;
+        // Everything may have gone or changed meanwhile.
+        while let Some(shown) = self.shown.try_get_untracked() {
+            let coming = self.coming.try_get_untracked().flatten();
+            let Some(coming) = coming.filter(|coming| untrack(|| is_ready(coming))) else {
+                if let Some((before, on_the_way)) = before
+                    && Arc::ptr_eq(&shown, &on_the_way)
+                {
+                    self.shown.set(before);
+                }
+                return;
+            };
+            if shown.is_seen() && coming.is_seen() {
+                let Some(on_the_way) = shown.on_the_way_to(&coming).map(Arc::new) else { return arrive(coming) };
+                let from = before.take().map_or(shown, |(from, _)| from);
+                before = Some((from, Arc::clone(&on_the_way)));
+                self.shown.set(on_the_way);
+            }
+            // Whoever follows the keys was woken before.
+            leptos::task::tick().await;
+        }
     }
 
     /// A list that holds still is read by nobody: when the visitor is another one, its rows go.
@@ -739,7 +864,7 @@ impl<T: RowType> LiveView<T> {
     pub(crate) fn keys(self) -> Signal<Vec<RowKey>> {
         Signal::derive(move || {
             self.await_first();
-            self.shown().map(|view| view.keys.get()).unwrap_or_default()
+            self.shown().map(|view| view.keys().get()).unwrap_or_default()
         })
     }
 
@@ -754,7 +879,7 @@ impl<T: RowType> LiveView<T> {
         Signal::derive(move || {
             self.await_first();
             let view = self.shown()?;
-            let key = view.keys.read().first().cloned()?;
+            let key = view.keys().read().first().cloned()?;
             view.row(&key)
         })
     }
@@ -780,9 +905,7 @@ impl<T: RowType> LiveView<T> {
     pub(crate) fn shown_keys(self) -> Vec<RowKey> {
         self.await_first();
         let Some(view) = self.shown() else { return Vec::new() };
-        let mut keys = view.keys.get();
-        keys.truncate(view.most());
-        keys
+        view.but_last().keys().get()
     }
 
     /// Whether that one row more is there.
@@ -974,7 +1097,7 @@ impl<T: RowType> LiveView<T> {
     /// The key has changed, and the row of the one before is still shown: whoever writes now may mean either.
     fn is_on_the_page(self, asked: &Key) -> Result<(), Error> {
         let Some(view) = self.shown.try_get_untracked() else { return Ok(()) };
-        let shown = view.keys.read_untracked().first().and_then(|row| view.overlay().key(row));
+        let shown = view.keys().read_untracked().first().and_then(|row| view.overlay().key(row));
         match shown.filter(|shown| !shown.may_be(asked)) {
             Some(shown) => Err(Error::usage(format!(
                 "the item {asked} of `{}` is asked for, and the page still shows {shown}: nothing was written; write once it \

@@ -21,6 +21,7 @@ macro_rules! handle {
 
 mod identity;
 mod live_view;
+mod order;
 mod page_reads;
 mod subscription;
 mod use_directus;

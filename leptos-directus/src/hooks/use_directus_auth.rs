@@ -10,8 +10,9 @@ use super::{
     use_directus::{Core, Directus, Mode, use_directus},
 };
 use crate::{
-    client::{Client, IdentityHold},
+    client::{Client, IdentityHold, Session},
     error::Error,
+    live::Who,
     rest::Rest,
     transport::{self, Credentials},
 };
@@ -82,6 +83,17 @@ pub fn use_directus_auth() -> UseDirectusAuthReturn {
     let first = server_user(&core);
     if let Mode::Live(client) = &core.mode {
         core.identity.follow(client.rest().clone());
+        let (identity, client) = (core.identity.clone(), client.clone());
+        // Who comes or goes by a login in another tab is found out only here.
+        Effect::new_isomorphic(move |before: Option<Option<Who>>| {
+            let (before, who) = (before.flatten(), identity.last_known());
+            if let Some(who) = &who
+                && before.as_ref().is_some_and(|before| before != who)
+            {
+                client.found_visitor(before, who.clone());
+            }
+            who
+        });
     }
     let is_server = matches!(core.mode, Mode::Server(_));
     UseDirectusAuthReturn {
@@ -204,6 +216,7 @@ impl UseDirectusAuthReturn {
             let number = core.identity.begin();
             let found = who(rest).await.inspect_err(|_| core.identity.doubt())?;
             core.identity.settle(number, found.clone());
+            client.found_visitor(None, found.as_ref().map(|user| user.id.clone()));
             found.ok_or_else(|| {
                 Error::usage(
                     "Directus accepted the login, but its session cookie did not come back: is the page served over the \
@@ -221,6 +234,11 @@ impl UseDirectusAuthReturn {
     pub async fn logout(self) -> Result<(), Error> {
         self.change(async move |core, client| {
             let hold = client.hold_identity();
+            // It may be somebody else's by now: of whoever logged in in another tab.
+            let session = match who(client.rest()).await {
+                Ok(Some(user)) => Session::Of(user.id),
+                Ok(None) | Err(_) => Session::MaybeOf(untrack(|| core.identity.last_known()).flatten()),
+            };
             match client.rest().logout().await {
                 // The session is over already: what was asked for is so.
                 Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => {
@@ -229,7 +247,7 @@ impl UseDirectusAuthReturn {
                 }
                 _ => {}
             }
-            client.forget_stores();
+            client.forget_stores(session);
             hold.changed(Some(None));
             core.identity.settle(core.identity.begin(), None);
             Ok(())

@@ -219,11 +219,12 @@ impl UseRealtimeCollectionOptions {
     /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else. What is
     /// written while nobody knows who has logged in is kept from the moment on at which somebody does. A logout removes all that its
     /// visitor's pages have kept; another tab that holds some of it learns of the logout when it is seen again. One page at a time keeps
-    /// and takes up what has one name; another one takes over when it ends. A create that was on its way when the page ended is
-    /// sent again only if its key is ours to give ([`client_keys`](Self::client_keys)); else the list's `error` says that it
-    /// may have been saved. What waits under one name is sent in the order in which it was made; between two names a reload
-    /// keeps no order, so lists whose rows point to each other should share one. The browser must have locks: it has over
-    /// `https` and on `localhost`.
+    /// and takes up what has one name; another one takes over when it ends, and what it made meanwhile is kept from then on. Where
+    /// the storage is full, what waits is kept as long as the page, nothing older is left in its place, and the console says so. A
+    /// create that was on its way when the page ended is sent again only if its key is ours to give
+    /// ([`client_keys`](Self::client_keys)); else the list's `error` says that it may have been saved. What waits under one name is
+    /// sent in the order in which it was made; between two names a reload keeps no order, so lists whose rows point to each other
+    /// should share one. The browser must have locks: it has over `https` and on `localhost`.
     pub fn persist(mut self, name: impl Into<String>) -> Self {
         self.persist = Some(name.into());
         self
@@ -287,6 +288,9 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     }
 
     /// The rows' keys, in order. Changes only when rows enter, leave or move.
+    ///
+    /// In the browser, a change that Leptos's `<For>` would get wrong (rows move while others enter or leave) comes in two steps,
+    /// both before the next paint: the rows that are there in their new order, those that leave at the end; then all.
     #[must_use]
     pub fn keys(self) -> Signal<Vec<RowKey>> {
         self.view.keys()

@@ -35,9 +35,9 @@
 //!   is never compared: its order is the database's. With a full limit, a row that surely comes after the last one is none.
 //!
 //! Three things that nobody announces, and that a read of the window would show by chance, make one necessary:
-//! a row of which nothing changed but one whole number that rows are sorted by (or that is called `sort`) may have been dragged
-//! to its place, and Directus counted the others anew (H15); a list of as many rows as a server's `QUERY_LIMIT_MAX` may be
-//! (a multiple of 50, a power of two) may be cut; and so may a reply.
+//! a row of which nothing changed but one whole number that rows are sorted by, or one with a number called `sort` that changed,
+//! came, went or shows no change at all, may have been dragged to its place, and Directus counted the others anew (H15); a list of
+//! as many rows as a server's `QUERY_LIMIT_MAX` may be (a multiple of 50, a power of two) may be cut; and so may a reply.
 //!
 //! What is not seen, with reads of keys no more than with H11 and H15 in general: other rows of the same collection that the
 //! database changes together with one (a cascade, a trigger), until the window is read next. `revalidate_every` is for that.
@@ -66,6 +66,5 @@ pub use query::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId};
 pub use reading::Reading;
 pub(crate) use reading::as_asked;
 pub use row::{RowKey, WriteId};
-pub(crate) use saved::without;
 pub use shape::{ReadScope, WindowShape};
 pub use window::{RowChanges, Splice, Window};

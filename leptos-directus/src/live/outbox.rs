@@ -160,6 +160,15 @@ struct Entry {
     looked_in: u64,
     /// How often it was sent and nobody answered.
     unanswered: u32,
+    /// It was made on an earlier page.
+    restored: bool,
+}
+
+impl Entry {
+    /// When it was made, among all others.
+    fn made(&self) -> (bool, WriteId) {
+        (!self.restored, self.intent.layer.write)
+    }
 }
 
 /// The queue.
@@ -212,7 +221,6 @@ struct Entry {
 /// assert!(told.contains(&OutboxOutput::Send(WriteId(2))));
 ///
 /// // The other one is kept meanwhile, and taken up by the next page.
-/// assert_eq!(outbox.writes_of("drafts", &ada), [WriteId(2)]);
 /// let kept = outbox.saved("drafts", &ada).unwrap();
 /// let mut next = Outbox::new(OutboxConfig::default());
 /// next.restore(5, &kept, "drafts", &ada, || WriteId(1));
@@ -235,21 +243,28 @@ struct Entry {
 /// outbox.tick(13);
 /// assert_eq!(outputs(&mut outbox), [OutboxOutput::Ask], "that answer was older than the doubt");
 /// assert_eq!(outbox.deadline(), None);
-/// outbox.found(14, Ok(ada));
+/// outbox.found(14, Ok(ada.clone()));
 /// // It had to wait: is the row still as it was?
 /// assert_eq!(outputs(&mut outbox), [OutboxOutput::Compare(WriteId(3))]);
 /// assert_eq!(outbox.compares(WriteId(3)), ["title"]);
 /// outbox.checked(15, WriteId(3), Ok(Some(json!({ "title": "old" }))));
 /// assert!(outputs(&mut outbox).contains(&OutboxOutput::Send(WriteId(3))));
 ///
-/// // A logout: held while it is under way, and kept for nobody.
+/// // Somebody else logs in, and what waits is put aside. It is taken up again when its author is back, unless it was forgotten.
 /// outbox.hold();
-/// outbox.forget_stores();
+/// outbox.push(16, update(4, 9), None);
 /// outbox.release();
-/// outbox.identity_changed(15, Some(None));
+/// outbox.identity_changed(16, Some(Some("bob".to_owned())));
+/// assert!(outbox.intent(WriteId(4)).is_none() && outbox.saved("drafts", &ada).is_some());
+/// outbox.identity_changed(17, Some(ada.clone()));
+/// outbox.take_up(17, "drafts", &ada);
+/// assert!(outbox.intent(WriteId(4)).is_some());
+/// outbox.forget_store("drafts", &ada);
+/// assert!(outbox.absent("drafts").is_empty());
 ///
-/// // What was to be kept for somebody else would be named here.
-/// assert_eq!(outbox.take_disowned(), []);
+/// // A logout: kept for nobody.
+/// outbox.forget_stores(&[ada.clone()].into());
+/// assert_eq!(outbox.saved("drafts", &ada), None);
 /// ```
 #[derive(Debug)]
 pub struct Outbox {
@@ -274,8 +289,8 @@ pub struct Outbox {
     held: u32,
     /// Somebody waits to learn who the visitor is.
     is_wanted: bool,
-    /// Kept writes that were not sent because somebody else is here.
-    disowned: Vec<WriteId>,
+    /// Kept writes of visitors who are not here now: not sent because somebody else came, and put aside until they are back.
+    parked: Vec<Entry>,
     backoff: Backoff,
     outputs: VecDeque<OutboxOutput>,
 }
@@ -299,7 +314,7 @@ impl Outbox {
             in_doubt: false,
             held: 0,
             is_wanted: false,
-            disowned: Vec::new(),
+            parked: Vec::new(),
             backoff,
             outputs: VecDeque::new(),
         }
@@ -395,6 +410,7 @@ impl Outbox {
             generation: self.generation,
             looked_in: self.generation,
             unanswered: 0,
+            restored: false,
         });
         self.pump(now);
     }
@@ -433,28 +449,49 @@ impl Outbox {
         }))
     }
 
-    /// The writes of this visitor that are to be kept in this store and are not done.
-    #[must_use]
-    pub fn writes_of(&self, store: &str, who: &Who) -> Vec<WriteId> {
-        self.kept(store, who).map(|entry| entry.intent.layer.write).collect()
-    }
-
     fn kept<'a>(&'a self, store: &'a str, who: &'a Who) -> impl Iterator<Item = &'a Entry> {
         let is_here = self.who() == Some(who);
-        self.entries.iter().filter(move |entry| {
+        self.entries.iter().chain(&self.parked).filter(move |entry| {
             entry.intent.store.as_deref() == Some(store) && entry.who.as_ref().map_or(is_here, |of| of == who)
         })
     }
 
-    /// The writes that were not sent because somebody else is here now, since this was last asked: whoever made them is to find
-    /// them again.
-    pub fn take_disowned(&mut self) -> Vec<WriteId> {
-        std::mem::take(&mut self.disowned)
+    /// Takes up again what this visitor had made here when somebody else came, now that they are back.
+    pub fn take_up(&mut self, now: Millis, store: &str, who: &Who) {
+        let is_theirs =
+            |entry: &mut Entry| entry.intent.store.as_deref() == Some(store) && entry.who.as_ref() == Some(who);
+        let mut theirs: Vec<Entry> = self.parked.extract_if(.., is_theirs).collect();
+        if theirs.is_empty() {
+            return;
+        }
+        // By their keys, where they have them by now.
+        for Entry { intent, .. } in &mut theirs {
+            if !matches!(intent.layer.change, Change::Create(_)) {
+                intent.layer.row = self.row(intent);
+            }
+        }
+        let first = self.behind_what_was_sent();
+        for entry in theirs {
+            // Before what was made since; what was kept in another store may be there already.
+            let is_since = |at: &usize| self.entries[*at].made() > entry.made();
+            let place = (first..self.entries.len()).find(is_since).unwrap_or(self.entries.len());
+            self.outputs.push_back(OutboxOutput::Tell(Box::new(entry.intent.clone()), Progress::Waiting));
+            let (generation, looked_in) = (self.generation, self.generation);
+            self.entries.insert(place, Entry { has_waited: true, looks: 0, generation, looked_in, ..entry });
+        }
+        self.refuse_orphans();
+        self.pump(now);
     }
 
-    /// Takes up what was kept for this visitor when an earlier page ended; before all that was made since.
+    /// The place before all that waits.
+    fn behind_what_was_sent(&self) -> usize {
+        self.entries.iter().rposition(|entry| entry.state != State::Waiting).map_or(0, |last| last + 1)
+    }
+
+    /// Takes up what was kept for this visitor when an earlier page ended; before all that waits here.
     pub fn restore(&mut self, now: Millis, text: &str, store: &str, who: &Who, next: impl FnMut() -> WriteId) {
         let mut refused = Vec::new();
+        let first = self.behind_what_was_sent();
         for (place, (intent, sent)) in saved::read(text, store, next).into_iter().enumerate() {
             let is_create = matches!(intent.layer.change, Change::Create(_));
             if sent && is_create && intent.layer.key.is_none() {
@@ -462,7 +499,7 @@ impl Outbox {
             }
             self.outputs.push_back(OutboxOutput::Tell(Box::new(intent.clone()), Progress::Waiting));
             self.entries.insert(
-                place,
+                first + place,
                 Entry {
                     state: State::Waiting,
                     uncertain: sent,
@@ -474,6 +511,7 @@ impl Outbox {
                     generation: self.generation,
                     looked_in: self.generation,
                     unanswered: 0,
+                    restored: true,
                     intent,
                 },
             );
@@ -533,11 +571,28 @@ impl Outbox {
         self.held = self.held.saturating_sub(1);
     }
 
-    /// What waits is not kept any longer than the page: the visitor logs out, and what they wrote is nobody else's to find.
-    pub fn forget_stores(&mut self) {
-        for entry in &mut self.entries {
+    /// What waits of these visitors is not kept any longer than the page: they log out, and what they wrote is nobody else's to
+    /// find. Nor is what was made while nobody knew by whom.
+    pub fn forget_stores(&mut self, gone: &BTreeSet<Who>) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.who.as_ref().is_none_or(|who| gone.contains(who))) {
             entry.intent.store = None;
         }
+        self.parked.retain(|entry| entry.who.as_ref().is_none_or(|who| !gone.contains(who)));
+    }
+
+    /// What this visitor made is not kept any longer in this store: they logged out elsewhere.
+    pub fn forget_store(&mut self, store: &str, who: &Who) {
+        let is_in_it = |entry: &Entry| entry.intent.store.as_deref() == Some(store) && entry.who.as_ref() == Some(who);
+        self.parked.retain(|entry| !is_in_it(entry));
+        for entry in self.entries.iter_mut().filter(|entry| is_in_it(entry)) {
+            entry.intent.store = None;
+        }
+    }
+
+    /// Those whose writes wait in this store for them to be back.
+    pub fn absent(&self, store: &str) -> BTreeSet<Who> {
+        let in_it = self.parked.iter().filter(|entry| entry.intent.store.as_deref() == Some(store));
+        in_it.filter_map(|entry| entry.who.clone()).collect()
     }
 
     /// The visitor may be somebody else by now, though nothing says so: what waits is sent once it is known that they are not.
@@ -710,18 +765,21 @@ impl Outbox {
     /// An update is done: later ones of the row are made upon what Directus answered, where it did. Or it may be done, and nobody
     /// knows: then what they find may be what it set.
     fn pass_on(&mut self, at: usize, answer: Option<&Value>) {
-        let Change::Update(patch) = &self.entries[at].intent.layer.change else { return };
-        let patch = Arc::clone(patch);
-        for later in at + 1..self.entries.len() {
-            if !self.are_of_one_row(&self.entries[at].intent, &self.entries[later].intent) {
-                continue;
-            }
-            let Some(answer) = answer else {
-                self.entries[later].ours.push(Arc::clone(&patch));
-                continue;
-            };
-            rebase(&mut self.entries[later].intent.before, &patch, |field| answer.get(field));
-        }
+        let intent = &self.entries[at].intent;
+        let Change::Update(patch) = &intent.layer.change else { return };
+        let (patch, row) = (Arc::clone(patch), (intent.collection.clone(), self.row(intent)));
+        // Not those that were made before, be they taken up behind it or put aside: their author has not seen this one.
+        let made = self.entries[at].made();
+        let is_upon_it =
+            |later: &Entry| later.made() > made && later.intent.collection == row.0 && self.row(&later.intent) == row.1;
+        let later: Vec<usize> = (at + 1..self.entries.len()).filter(|at| is_upon_it(&self.entries[*at])).collect();
+        let parked: Vec<usize> = (0..self.parked.len()).filter(|at| is_upon_it(&self.parked[*at])).collect();
+        let follow = |entry: &mut Entry| match answer {
+            Some(answer) => rebase(&mut entry.intent.before, &patch, |field| answer.get(field)),
+            None => entry.ours.push(Arc::clone(&patch)),
+        };
+        later.into_iter().for_each(|at| follow(&mut self.entries[at]));
+        parked.into_iter().for_each(|at| follow(&mut self.parked[at]));
     }
 
     /// Which fields of its row are compared before it is sent.
@@ -738,6 +796,10 @@ impl Outbox {
     /// Time has passed.
     pub fn tick(&mut self, now: Millis) {
         self.pump(now);
+    }
+
+    fn is_parked(&self, write: WriteId) -> bool {
+        self.parked.iter().any(|entry| entry.intent.layer.write == write)
     }
 
     fn find(&self, write: WriteId) -> Option<usize> {
@@ -808,7 +870,7 @@ impl Outbox {
             let created = entry.intent.layer.row.as_ref().and_then(RowKey::as_created);
             !matches!(entry.intent.layer.change, Change::Create(_))
                 && self.key(&entry.intent).is_none()
-                && created.is_some_and(|write| self.find(write).is_none())
+                && created.is_some_and(|write| self.find(write).is_none() && !self.is_parked(write))
         };
         let orphans: Vec<WriteId> =
             self.entries.iter().filter(|entry| is_orphan(entry)).map(|entry| entry.intent.layer.write).collect();
@@ -832,9 +894,25 @@ impl Outbox {
         // What the server has is what is shown from now on, and it may have changed meanwhile.
         self.outputs.push_back(touch);
         // What was to be done to a row that does not come into being.
+        self.parked.retain(|entry| !is_create || entry.intent.layer.row != row);
         while is_create && let Some(at) = self.entries.iter().position(|entry| entry.intent.layer.row == row) {
             self.refuse(at, Error::conflict(format!("the row was not created: {text}")));
         }
+    }
+
+    /// It is put aside for whoever made it. For whoever is here now, it is as if it had been refused.
+    fn park(&mut self, at: usize, error: Error) {
+        if error.is_uncertain() {
+            self.pass_on(at, None);
+        }
+        let Some(entry) = self.entries.remove(at) else { return };
+        let touch = OutboxOutput::Touch(entry.intent.collection.clone(), self.key(&entry.intent));
+        self.outputs.push_back(OutboxOutput::Tell(Box::new(entry.intent.clone()), Progress::Refused(error)));
+        self.outputs.push_back(touch);
+        // One that was under way when somebody else came is put aside after those that were made upon it.
+        let is_upon_it = |later: &Entry| later.who == entry.who && later.made() > entry.made();
+        let place = self.parked.iter().position(is_upon_it).unwrap_or(self.parked.len());
+        self.parked.insert(place, entry);
     }
 
     fn refuse_as_uncertain(&mut self, at: usize) {
@@ -884,10 +962,10 @@ impl Outbox {
             self.entries.iter().filter(|entry| is_foreign(entry)).map(|entry| entry.intent.layer.write).collect();
         for write in foreign {
             if let Some(at) = self.find(write) {
-                let kept = self.entries[at].intent.store.is_some();
-                self.disowned.extend(kept.then_some(write));
-                let rest = if kept { "; it is kept until whoever wrote it is back" } else { "" };
-                let error = if self.entries[at].uncertain {
+                let Entry { intent, who, uncertain, .. } = &self.entries[at];
+                let is_kept = intent.store.is_some() && who.is_some();
+                let rest = if is_kept { "; it is kept until whoever wrote it is back" } else { "" };
+                let error = if *uncertain {
                     Error::uncertain(format!(
                         "the login changed before this was answered: it may have been done or not, and is not sent again as \
                          somebody else{rest}"
@@ -897,7 +975,7 @@ impl Outbox {
                         "the login changed before this was sent: it was not sent as somebody else{rest}"
                     ))
                 };
-                self.refuse(at, error);
+                if is_kept { self.park(at, error) } else { self.refuse(at, error) }
             }
         }
         for entry in self.entries.iter_mut().filter(|entry| entry.state == State::Waiting) {

@@ -211,7 +211,7 @@ impl Overlay {
     /// The same row, by the name that it goes by here.
     #[must_use]
     pub fn resolve(&self, row: &RowKey) -> RowKey {
-        row.as_key().map_or_else(|| row.clone(), |key| self.name(key))
+        self.key(row).map_or_else(|| row.clone(), |key| self.name(&key))
     }
 
     /// A row as it is shown, with all pending writes.
@@ -540,9 +540,9 @@ impl Overlay {
         shown
     }
 
-    /// Whether the row goes by this name: not so for a key that has another one.
+    /// Whether the row goes by this name: not so for a key that has another one, nor for one of two that got one key.
     fn is_listed(&self, row: &RowKey) -> bool {
-        row.as_key().is_none_or(|key| !self.names.contains_key(key))
+        self.resolve(row) == *row
     }
 }
 

@@ -1,12 +1,12 @@
 //! When a live query reads, and what it makes of the reply.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 use super::{
     doubt::Doubt,
-    reply::{KeyReply, Sight},
+    reply::{KeyReply, Sight, may_be_cut},
     settling::Settling,
     shape::{ReadScope, WindowShape},
     window::{RowChanges, Window},
@@ -186,6 +186,21 @@ pub enum Output {
     Meta(Option<Value>),
     /// The status or the error changed.
     Status(LiveStatus, Option<Error>),
+}
+
+/// Rows that something was announced of, before a read's answer is taken over.
+struct Announced {
+    rows: Vec<(Key, Option<Arc<Value>>)>,
+    all_are_there: bool,
+}
+
+/// Whether a field has another value that is neither a list nor an object, as related rows are.
+fn differs_itself(before: &Value, after: &Value) -> bool {
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else { return false };
+    let is_plain = |value: &Value| !value.is_object() && !value.is_array();
+    after.iter().any(|(field, after)| {
+        is_plain(after) && before.get(field).is_some_and(|before| is_plain(before) && before != after)
+    })
 }
 
 /// A read on its way.
@@ -571,6 +586,8 @@ impl LiveQuery {
     /// after the other. What was hinted at meanwhile is read again.
     pub fn reply(&mut self, now: Millis, read: ReadId, result: Result<Page<Value>, Error>) {
         let Some(flight) = self.flight.take_if(|flight| flight.id == read) else { return };
+        // What changed against the rows of somebody else, or against none, tells nothing of when.
+        let compares = self.loaded && !self.refused && !self.of_another;
         match (result, flight.scope) {
             (Ok(page), ReadScope::Window) => {
                 self.answered();
@@ -582,7 +599,7 @@ impl LiveQuery {
                     Feed::Up => self.caught_up |= flight.covered,
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
-                self.show(page, Some(read));
+                self.show(page, compares.then_some(read));
                 self.outputs.push_back(Output::Shown(read));
                 self.sight = Sight::of(&self.window, &self.config.window, &self.config.key_field);
             }
@@ -646,11 +663,13 @@ impl LiveQuery {
         self.settle(now);
     }
 
-    /// Shows what a read found, or that there is nothing to be shown.
-    fn show(&mut self, page: Page<Value>, read: Option<ReadId>) {
+    /// Shows what a read found, or that there is nothing to be shown. What changed by it settles what was announced before the
+    /// read with this number.
+    fn show(&mut self, page: Page<Value>, settles: Option<ReadId>) {
+        let announced = self.announced();
         let changes = self.window.replace(&self.config.key_field, page.items);
-        if let Some(read) = read {
-            self.settles(&changes, read);
+        if let Some(read) = settles {
+            self.settle_changed(&announced, read);
         }
         if !changes.is_empty() {
             self.outputs.push_back(Output::Rows(changes));
@@ -671,18 +690,44 @@ impl LiveQuery {
             self.doubt = Doubt::All;
             return;
         };
-        self.settles(&changes, read);
+        let announced = self.announced();
         if !changes.is_empty() {
             self.window.apply(&changes);
             self.outputs.push_back(Output::Rows(changes));
         }
+        self.settle_changed(&announced, read);
         self.outputs.push_back(Output::Shown(read));
     }
 
-    /// What was announced of these rows had happened by then: it shows.
-    fn settles(&mut self, changes: &RowChanges, read: ReadId) {
-        for key in changes.changed.iter().map(|(key, _)| key).chain(&changes.removed) {
-            self.settling.changed(key, read);
+    /// What was announced and may not have been there when it was read, with the rows as they are.
+    fn announced(&self) -> Announced {
+        let rows = self.settling.keys().map(|key| (key.clone(), self.window.get(key).cloned())).collect();
+        Announced { rows, all_are_there: self.all_are_there() }
+    }
+
+    /// Whether the window has all of the query's rows: then none enters because another one left.
+    fn all_are_there(&self) -> bool {
+        let shape = &self.config.window;
+        let rows = self.window.len();
+        !shape.starts_later() && !may_be_cut(rows) && shape.limit().is_none_or(|limit| rows < limit)
+    }
+
+    /// What was announced of a row had happened by the time of this read if it shows: by a value of its own that is another
+    /// one now, and not just that of a related row, or by its coming or going, if no other row's coming or going is the cause.
+    fn settle_changed(&mut self, announced: &Announced, read: ReadId) {
+        let all_are_there = self.all_are_there();
+        // The place of an aggregate's row is no key.
+        let is_row = |row: &Value| row.get(&self.config.key_field).is_some();
+        for (key, before) in &announced.rows {
+            let shows = match (before, self.window.get(key)) {
+                (Some(before), Some(after)) => is_row(after) && differs_itself(before, after),
+                (None, Some(after)) => is_row(after) && announced.all_are_there,
+                (Some(before), None) => is_row(before) && all_are_there,
+                (None, None) => false,
+            };
+            if shows {
+                self.settling.changed(key, read);
+            }
         }
     }
 

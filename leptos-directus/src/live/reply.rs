@@ -50,8 +50,17 @@ impl Sight {
 
 /// Directus may be told never to give more rows than a number (`QUERY_LIMIT_MAX`), and does not say so. Such numbers are
 /// round: a list of so many rows may have been cut.
-fn may_be_cut(rows: usize) -> bool {
+pub(super) fn may_be_cut(rows: usize) -> bool {
     rows > 0 && (rows.is_multiple_of(50) || (rows >= 64 && rows.is_power_of_two()))
+}
+
+/// The field that Directus's Studio offers for an order by hand (`/utils/sort`, drag and drop): the other rows are counted anew
+/// then, and nothing says so.
+const SORT: &str = "sort";
+
+/// Whether the row shows its place among others.
+fn is_put_by_hand(row: &Value) -> bool {
+    row.get(SORT).is_some_and(Value::is_i64)
 }
 
 /// So many rows are looked at for one that has a related row, so that its fields are known.
@@ -103,7 +112,15 @@ impl KeyReply<'_> {
         let mut moves = Moves::default();
         for key in self.asked {
             match (self.window.get(key), found.remove(key)) {
-                (None, None) => {}
+                (None, None) => {
+                    // A delete names the key as it was asked for: `007` for 7.
+                    let is_here = || self.window.keys().iter().any(|there| there.may_be(key));
+                    if key.may_be_spelled_otherwise() && is_here() {
+                        return None;
+                    }
+                }
+                (Some(before), None) if is_put_by_hand(before) => return None,
+                (_, Some(row)) if self.may_be_put_elsewhere(key, &row) => return None,
                 (Some(before), None) => {
                     moves.going.push(self.position(key, before)?);
                     moves.left += 1;
@@ -210,13 +227,19 @@ impl KeyReply<'_> {
         Some(true)
     }
 
-    /// Whether this may be a row that somebody put into another place by hand (`/utils/sort`, the Studio's drag and drop):
-    /// the others are counted anew then, and nothing says so.
+    /// Whether this may be the one row that is announced where rows were put into another order by hand.
+    fn may_be_put_elsewhere(&self, key: &Key, row: &Value) -> bool {
+        // It may be where it was, and the others are not: where two had one number, Directus counts all of them anew first.
+        let differs = |before: &Arc<Value>| **before == *row || before.get(SORT) != row.get(SORT);
+        is_put_by_hand(row) && self.window.get(key).is_none_or(differs)
+    }
+
+    /// The same by a field with another name: all that changed is one that rows are sorted by.
     fn may_be_sorting(&self, before: &Value, row: &Value) -> bool {
         let (Some(before), Some(row)) = (before.as_object(), row.as_object()) else { return false };
         let mut changed = row.iter().filter(|(name, value)| before.get(*name) != Some(value));
         let (Some((name, value)), None) = (changed.next(), changed.next()) else { return false };
-        let is_sorted_by = name == "sort" || self.order().iter().any(|field| field.name == *name);
+        let is_sorted_by = self.order().iter().any(|field| field.name == *name);
         is_sorted_by && value.is_i64() && before.get(name).is_none_or(|before| before.is_i64() || before.is_null())
     }
 

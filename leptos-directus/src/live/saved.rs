@@ -70,13 +70,6 @@ pub(super) fn save<'a>(writes: impl Iterator<Item = (&'a Intent, Option<RowKey>,
     if saved.writes.is_empty() { None } else { serde_json::to_string(&saved).ok() }
 }
 
-/// The text without these writes; nothing where no others are in it.
-pub(crate) fn without(text: &str, done: &[WriteId]) -> Option<String> {
-    let mut saved: Saved = serde_json::from_str(text).ok()?;
-    saved.writes.retain(|saved| !done.contains(&WriteId(saved.number)));
-    if saved.writes.is_empty() { None } else { serde_json::to_string(&saved).ok() }
-}
-
 /// The writes of such a text, under numbers of this page; none of a text that is another program's.
 pub(super) fn read(text: &str, store: &str, mut next: impl FnMut() -> WriteId) -> Vec<(Intent, bool)> {
     let Ok(saved) = serde_json::from_str::<Saved>(text) else { return Vec::new() };

@@ -3,7 +3,7 @@
 //! Directus announces the rows of a batch (`PATCH /items/…` with an array of rows) one by one while its transaction is still
 //! open (`ItemsService.updateBatch` of @directus/api 39.2.1). Where reads have a connection of their own, as with PostgreSQL, a
 //! read that follows such an event at once finds the row as it was before (hazard H18). So what did not change when it was read
-//! is read once more, when nothing was announced for a moment.
+//! is read once more, when nothing was announced for a moment; where there never is such a moment, twice, ten seconds apart.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,6 +25,8 @@ struct Told {
     after: ReadId,
     /// Another one came for the same key: a change that shows may be that of the other.
     twice: bool,
+    /// It was read at an interval, because it was never still.
+    was_read: bool,
 }
 
 /// What is to be read once more.
@@ -32,7 +34,8 @@ struct Told {
 pub(super) struct Settling {
     /// By key, as long as they are few.
     keys: BTreeMap<Key, Told>,
-    all: bool,
+    /// Whatever it may be; whether everything was read at an interval.
+    all: Option<bool>,
     /// When something was announced last, and since when there has been no second read.
     last: Millis,
     since: Millis,
@@ -45,14 +48,16 @@ impl Settling {
             self.since = now;
         }
         self.last = now;
-        self.all |= keys.is_empty();
+        if keys.is_empty() {
+            self.all = Some(false);
+        }
         for key in keys {
             if let Some(told) = self.keys.get_mut(key) {
-                *told = Told { after, twice: true };
+                *told = Told { after, twice: true, was_read: false };
             } else if self.keys.len() < bound {
-                self.keys.insert(key.clone(), Told { after, twice: false });
+                self.keys.insert(key.clone(), Told { after, twice: false, was_read: false });
             } else {
-                self.all = true;
+                self.all = Some(false);
             }
         }
     }
@@ -64,8 +69,13 @@ impl Settling {
         }
     }
 
+    /// What was announced, as far as it is known by its key.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.keys()
+    }
+
     fn is_any(&self) -> bool {
-        self.all || !self.keys.is_empty()
+        self.all.is_some() || !self.keys.is_empty()
     }
 
     /// When to read once more.
@@ -78,12 +88,15 @@ impl Settling {
         if self.due().is_none_or(|due| now < due) {
             return Doubt::default();
         }
-        let mut doubt = if self.all { Doubt::All } else { Doubt::default() };
+        let mut doubt = if self.all.is_some() { Doubt::All } else { Doubt::default() };
         doubt.add(self.keys.keys(), bound);
         if now >= after(self.last, STILL) {
             *self = Self::default();
         } else {
+            // Its transaction may not have ended yet. Another interval later it has: it would be read for ever otherwise.
             self.since = now;
+            self.keys.retain(|_, told| !std::mem::replace(&mut told.was_read, true));
+            self.all = self.all.filter(|was_read| !was_read).map(|_| true);
         }
         doubt
     }
@@ -133,18 +146,48 @@ mod tests {
         assert_eq!(settling.take(2_000, BOUND), of(&[1]));
     }
 
-    #[test]
-    fn where_it_is_never_still_it_is_read_at_intervals_and_kept() {
-        let mut settling = told(&[(0, 0, &[1])]);
+    /// What is read when hints about a key come all the time.
+    fn reads_beside(settling: &mut Settling, key: i64, until: Millis) -> Vec<(Millis, Doubt)> {
         let mut reads = Vec::new();
-        for at in (500..=25_000).step_by(500) {
-            settling.told(at, ReadId(0), &keys(&[2]), BOUND);
-            if settling.take(at, BOUND).is_any() {
-                reads.push(at);
-            }
+        for at in (500..=until).step_by(500) {
+            settling.told(at, ReadId(0), &keys(&[key]), BOUND);
+            let read = settling.take(at, BOUND);
+            reads.extend(read.is_any().then_some((at, read)));
         }
-        assert_eq!(reads, [10_000, 20_000]);
-        assert_eq!(settling.take(26_000, BOUND), of(&[1, 2]));
+        reads
+    }
+
+    #[test]
+    fn where_it_is_never_still_it_is_read_twice_at_intervals() {
+        let mut settling = told(&[(0, 0, &[1])]);
+        let reads = reads_beside(&mut settling, 2, 35_000);
+        assert_eq!(reads, [(10_000, of(&[1, 2])), (20_000, of(&[1, 2])), (30_000, of(&[2]))]);
+        assert_eq!(settling.take(36_000, BOUND), of(&[2]));
+        assert_eq!(settling.due(), None);
+    }
+
+    #[test]
+    fn where_it_is_never_still_everything_is_read_twice_and_not_for_ever() {
+        let mut settling = told(&[(0, 0, &[])]);
+        let reads = reads_beside(&mut settling, 1, 35_000);
+        assert_eq!(reads, [(10_000, Doubt::All), (20_000, Doubt::All), (30_000, of(&[1]))]);
+        // More keys than are kept, and then few again.
+        let mut settling = told(&[(0, 0, &[1, 2, 3, 4])]);
+        let reads = reads_beside(&mut settling, 1, 35_000);
+        assert_eq!(reads, [(10_000, Doubt::All), (20_000, Doubt::All), (30_000, of(&[1]))]);
+    }
+
+    #[test]
+    fn what_is_announced_again_after_it_was_read_is_read_twice_again() {
+        let mut settling = told(&[(0, 0, &[])]);
+        settling.told(9_500, ReadId(0), &keys(&[1]), BOUND);
+        assert_eq!(settling.take(10_000, BOUND), Doubt::All);
+        settling.told(19_500, ReadId(0), &[], BOUND);
+        assert_eq!(settling.take(20_000, BOUND), Doubt::All);
+        settling.told(29_500, ReadId(0), &keys(&[2]), BOUND);
+        assert_eq!(settling.take(30_000, BOUND), Doubt::All);
+        settling.told(39_500, ReadId(0), &keys(&[2]), BOUND);
+        assert_eq!(settling.take(40_000, BOUND), of(&[2]));
     }
 
     #[test]

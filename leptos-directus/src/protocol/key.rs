@@ -35,6 +35,19 @@ impl Key {
         &self.0
     }
 
+    /// Whether it is not as the database would write it, if it is the key of a row: a number (`007`), or a UUID (`AB…`).
+    pub(crate) fn may_be_spelled_otherwise(&self) -> bool {
+        let text = self.as_str();
+        let is_uuid = || text.contains('-') && text.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
+        if text.trim().parse::<f64>().is_ok() {
+            let as_written =
+                [text.parse::<i64>().map(|it| it.to_string()), text.parse::<u64>().map(|it| it.to_string())];
+            !as_written.iter().flatten().any(|written| written == text)
+        } else {
+            text.trim() != text || (is_uuid() && text.contains(|letter: char| letter.is_ascii_uppercase()))
+        }
+    }
+
     /// Whether a filter for the one may find the row of the other: databases take `07` for `7`, and a UUID in whatever case.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         let number = |key: &Self| key.as_str().trim().parse::<f64>().ok();
@@ -160,6 +173,16 @@ mod tests {
         ] {
             assert_eq!(Key::from_value(&value).as_ref().map(Key::as_str), key, "{value}");
             assert_eq!(serde_json::from_value::<Key>(value.clone()).ok().as_ref().map(Key::as_str), key, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_key_as_the_database_writes_it_is_not_spelled_otherwise() {
+        for key in ["7", "-7", "0", "18446744073709551615", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "Seven", "AB", ""] {
+            assert!(!Key::from(key).may_be_spelled_otherwise(), "{key:?}");
+        }
+        for key in ["07", "+7", "7.0", " 7", "7e0", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "seven "] {
+            assert!(Key::from(key).may_be_spelled_otherwise(), "{key:?}");
         }
     }
 

@@ -25,6 +25,7 @@ use super::{
     caller::{caller, peer},
     cookies,
     origin::{OwnHost, Source, is_same_origin_fetch, source},
+    upstream::Upstream,
 };
 use crate::protocol::Secret;
 
@@ -278,9 +279,31 @@ impl Outgoing<'_> {
             Payload::Whole(body) => request.body(body),
             Payload::Stream(body) => request.body(reqwest::Body::wrap_stream(progress.of(body))),
         };
-        tokio::select! {
+        let mut unanswered = Unanswered { upstream: &self.shared.upstream, progress: Some(progress.clone()) };
+        let answer = tokio::select! {
             response = request.send() => response.map_err(|error| problem_of(&error)),
-            () = progress.stalled(config.directus_timeout) => Err(TIMEOUT),
+            () = progress.stalled(config.directus_timeout) => return Err(TIMEOUT),
+        };
+        unanswered.progress = None;
+        answer
+    }
+}
+
+/// A request whose sender may give up. Then its connection may have died silently, and so may others that are kept open: the
+/// next request goes over a new one.
+struct Unanswered<'s> {
+    upstream: &'s Upstream,
+    /// Nothing once there is an answer.
+    progress: Option<Progress>,
+}
+
+/// Who gives up sooner after the last byte does so for other reasons.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.progress.as_ref().is_some_and(|progress| progress.last().elapsed() >= GIVEN_UP_AFTER) {
+            self.upstream.renew_connections();
         }
     }
 }

@@ -75,7 +75,9 @@ impl Store {
         None
     }
 
-    pub(crate) fn save(&self, _key: &str, _text: Option<&str>) {}
+    pub(crate) fn save(&self, _key: &str, _text: Option<&str>) -> bool {
+        false
+    }
 
     pub(crate) fn forget(_key: &str) {}
 }

@@ -358,15 +358,19 @@ impl Store {
         self.0.storage.get_item(&format!("{} {key}", self.0.name)).ok().flatten()
     }
 
-    pub(crate) fn save(&self, key: &str, text: Option<&str>) {
+    /// Whether it is kept from now on: the storage may be full.
+    pub(crate) fn save(&self, key: &str, text: Option<&str>) -> bool {
         let key = format!("{} {key}", self.0.name);
         let done = match text {
             Some(text) => self.0.storage.set_item(&key, text),
             None => self.0.storage.remove_item(&key),
         };
         if done.is_err() {
+            // Better nothing than what was true before, and may be done by then.
+            let _ = self.0.storage.remove_item(&key);
             leptos::logging::warn!("the browser's storage is full: what waits is lost if this page ends");
         }
+        text.is_some() && done.is_ok()
     }
 
     /// Removes what is kept under this key, in whichever store.

@@ -258,13 +258,15 @@ impl Store {
         KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(&format!("{} {key}", self.0)).cloned()
     }
 
-    pub(crate) fn save(&self, key: &str, text: Option<&str>) {
+    /// Whether it is kept from now on.
+    pub(crate) fn save(&self, key: &str, text: Option<&str>) -> bool {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         let key = format!("{} {key}", self.0);
         match text {
             Some(text) => drop(kept.insert(key, text.to_owned())),
             None => drop(kept.remove(&key)),
         }
+        text.is_some()
     }
 
     /// Removes what is kept under this key, in whichever store.

@@ -25,6 +25,15 @@ pub(crate) struct Step {
     pub(crate) writes: Vec<Write>,
     /// The keys of the list, from top to bottom.
     pub(crate) shows: Vec<u64>,
+    /// The same where PostgreSQL has another order: nulls are the highest there, and the lowest in SQLite.
+    shows_on_postgresql: Option<Vec<u64>>,
+}
+
+impl Step {
+    /// Whether a list that shows these keys shows what one of the databases gives.
+    pub(crate) fn is_kept_by(&self, shown: &[u64]) -> bool {
+        shown == self.shows || self.shows_on_postgresql.as_deref() == Some(shown)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

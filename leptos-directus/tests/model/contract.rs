@@ -32,7 +32,7 @@ fn tell(story: &Story, seed: u64) -> Result<(), String> {
         follow(&mut world, step)?;
         world.is_right(id)?;
         let shown = keys(world.watched[&id].view.shown());
-        if shown != step.shows {
+        if !step.is_kept_by(&shown) {
             return Err(format!("shown: {shown:?}, told: {:?}{}", step.shows, world.log()));
         }
     }

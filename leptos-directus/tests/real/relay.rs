@@ -144,6 +144,11 @@ impl Relay {
         self.shared.lock().connections.get(&number).is_some_and(|connection| connection.is_silent)
     }
 
+    /// Whether any connection is open over which nothing comes any more.
+    pub(crate) fn has_silent(&self) -> bool {
+        self.shared.lock().connections.values().any(|connection| connection.is_silent)
+    }
+
     /// From now on it is so; what was set before is over.
     ///
     /// # Errors

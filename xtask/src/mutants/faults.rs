@@ -188,8 +188,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "done-and-called-refused",
         file: OUTBOX,
-        text: "                let error = if self.entries[at].uncertain {",
-        becomes: "                let error = if self.entries[at].uncertain && !kept {",
+        text: "                let error = if *uncertain {",
+        becomes: "                let error = if *uncertain && !is_kept {",
         why: "a write that may have been done is said not to have been sent",
     },
     Fault {
@@ -230,8 +230,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "shown-though-it-could-not-be-placed",
         file: QUERY,
-        text: "            self.doubt = Doubt::All;\n            return;\n        };\n        self.settles(&changes, read);",
-        becomes: "            self.doubt = Doubt::All;\n            self.outputs.push_back(Output::Shown(read));\n            return;\n        };\n        self.settles(&changes, read);",
+        text: "            self.doubt = Doubt::All;\n            return;\n        };\n        let announced",
+        becomes: "            self.doubt = Doubt::All;\n            self.outputs.push_back(Output::Shown(read));\n            return;\n        };\n        let announced",
         why: "a write is taken off its row though no row that was read has it",
     },
     Fault {
@@ -594,7 +594,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "announced-too-early-and-forgotten",
         file: SETTLING,
-        text: "        self.all || !self.keys.is_empty()",
+        text: "        self.all.is_some() || !self.keys.is_empty()",
         becomes: "        false",
         why: "a row that was announced before its transaction ended stays old",
     },
@@ -620,6 +620,20 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "where hints never end, a long transaction is forgotten before it ends",
     },
     Fault {
+        name: "read-twice-and-for-ever",
+        file: SETTLING,
+        text: "self.all.filter(|was_read| !was_read).map(|_| true)",
+        becomes: "self.all",
+        why: "where hints never end, the window is read every ten seconds for as long",
+    },
+    Fault {
+        name: "pushed-out-settles",
+        file: QUERY,
+        text: "shape.limit().is_none_or(|limit| rows < limit)",
+        becomes: "shape.limit().is_none_or(|limit| rows <= limit)",
+        why: "a row that another one pushed out of the window is taken for one that changed",
+    },
+    Fault {
         name: "rest-of-a-batch-taken-for-all",
         file: QUERY,
         text: "        if now < self.fresh_until {",
@@ -641,6 +655,34 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "somebody asks for a try, and the page waits for an opening that got lost",
     },
     Fault {
+        name: "put-aside-and-told-nothing",
+        file: OUTBOX,
+        text: "        parked.into_iter().for_each(|at| follow(&mut self.parked[at]));\n",
+        becomes: "",
+        why: "who comes back has a conflict with their own change",
+    },
+    Fault {
+        name: "older-made-upon-the-newer",
+        file: OUTBOX,
+        text: "later.made() > made && later.intent",
+        becomes: "later.intent",
+        why: "what is taken up behind a newer write of its row overwrites it",
+    },
+    Fault {
+        name: "cut-list-taken-for-a-whole-one",
+        file: QUERY,
+        text: "!may_be_cut(rows) && ",
+        becomes: "",
+        why: "a row that Directus's limit pushed out of the list is taken for one that changed",
+    },
+    Fault {
+        name: "taken-up-before-what-was-sent",
+        file: OUTBOX,
+        text: ".rposition(|entry| entry.state != State::Waiting).map_or(0, |last| last + 1)",
+        becomes: ".rposition(|entry| entry.state != State::Waiting).map_or(0, |_| 0)",
+        why: "two changes of one row are sent side by side when their author comes back",
+    },
+    Fault {
         name: "two-names-for-one-key",
         file: OVERLAY,
         text: "if let Some(name) = self.names.get(&key).filter(|name| **name != row).cloned() {",
@@ -653,5 +695,26 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "                if entry.generation == self.generation {\n                    self.confirm(at, row);",
         becomes: "                if is_same {\n                    self.confirm(at, row);",
         why: "a write that another tab's login sent is said to be done",
+    },
+    Fault {
+        name: "dragged-row-taken-for-a-plain-change",
+        file: REPLY,
+        text: "        is_put_by_hand(row) && self.window.get(key).is_none_or(differs)",
+        becomes: "        is_put_by_hand(row) && self.window.get(key).is_none_or(differs) && false",
+        why: "rows that Directus counted anew keep their old places",
+    },
+    Fault {
+        name: "dragged-out-of-the-list-alone",
+        file: REPLY,
+        text: "                (Some(before), None) if is_put_by_hand(before) => return None,\n",
+        becomes: "",
+        why: "a row is dragged out of a filter on its place, and those that were counted anew stay",
+    },
+    Fault {
+        name: "key-spelled-otherwise-is-a-stranger",
+        file: REPLY,
+        text: "if key.may_be_spelled_otherwise() && is_here() {",
+        becomes: "if key.may_be_spelled_otherwise() && is_here() && false {",
+        why: "`DELETE /items/posts/007` leaves row 7 on the page",
     },
 ];

@@ -45,6 +45,8 @@ use writers::{Database, Manner, Writer, Written};
 /// and 2 s on a machine that has nothing else to do; what it was in fact is in the last line. But a read whose answer is lost though
 /// the socket lives is given up after 15 s only.
 const BOUND: Duration = Duration::from_secs(20);
+/// A browser may have kept six connections that died, and all of them cost a read: the first 15 s, the others 2.5 s.
+const BOUND_OVER_DEAD_CONNECTIONS: Duration = Duration::from_secs(35);
 /// A half-open link is noticed within 20 s, and the next try may be as far away as the longest delay.
 const BOUND_WITHOUT_SOCKET: Duration = Duration::from_secs(75);
 /// How often an observer that is not right yet is looked at.
@@ -506,6 +508,8 @@ impl<'a> World<'a> {
         let mut truths: Vec<Option<Truth>> = vec![None; self.observers.len()];
         // Since when each could know better: not while its socket, or our server's for it, is silent and nobody has noticed.
         let mut able = vec![quiet; self.observers.len()];
+        // Until when each had connections for reads that are silent: a browser keeps them.
+        let mut hampered = vec![None; self.observers.len()];
         while !waiting.is_empty() {
             let is_server_deaf = is_deaf(&self.behind, &self.behind_record);
             let mut still = Vec::new();
@@ -520,13 +524,15 @@ impl<'a> World<'a> {
                     None => truth.insert(truth_of(database, observer)?),
                 };
                 let expected = observer.as_shown(&truth.rows);
-                let shown = match observer.shown() {
+                let shown = match seen(observer, &expected)? {
                     Ok(shown) => shown,
-                    Err(failure) if failure.is_interrupted() => return Err(failure),
-                    Err(failure) => return Ok(Some(diverged(observer, failure.to_string(), expected, None))),
+                    Err(divergence) => return Ok(Some(divergence)),
                 };
                 if observer.is_deaf() || observer.through_server && is_server_deaf {
                     able[number] = Instant::now();
+                }
+                if observer.is_page() && observer.relay.has_silent() {
+                    hampered[number] = Some(Instant::now());
                 }
                 let own = observer.record.traffic().last_socket.map_or(able[number], |opened| opened.max(able[number]));
                 if observer.record.traffic().early > 0 {
@@ -548,7 +554,12 @@ impl<'a> World<'a> {
                     continue;
                 }
                 // One that says that it is not live is honest, as long as its socket may still be lost.
-                let bound = if observer.is_live(&shown) { BOUND } else { BOUND_WITHOUT_SOCKET };
+                let was_hampered = hampered[number].is_some_and(|until: Instant| until.elapsed() < BOUND);
+                let bound = match (observer.is_live(&shown), was_hampered) {
+                    (true, false) => BOUND,
+                    (true, true) => BOUND_OVER_DEAD_CONNECTIONS,
+                    (false, _) => BOUND_WITHOUT_SOCKET,
+                };
                 if own.elapsed() > bound || quiet.elapsed() > BOUND_WITHOUT_SOCKET + BOUND {
                     let what = format!(
                         "not what REST gives {} after the last write or heal, {} after it could be",
@@ -570,7 +581,10 @@ impl<'a> World<'a> {
                 continue;
             }
             let expected = observer.as_shown(&truth_of(database, observer)?.rows);
-            let shown = observer.shown()?;
+            let shown = match seen(observer, &expected)? {
+                Ok(shown) => shown,
+                Err(divergence) => return Ok(Some(divergence)),
+            };
             if shown.rows != expected {
                 let what = "it was right, and became wrong though nobody wrote".to_owned();
                 return Ok(Some(diverged(observer, what, expected, Some(shown))));
@@ -593,6 +607,15 @@ impl<'a> World<'a> {
 
 fn set(relay: &Relay, fault: Fault) -> Result<()> {
     relay.set(fault).context(|| format!("the relay of {} cannot be set to {fault:?}", relay.url()))
+}
+
+/// What it shows; or how it has gone wrong already, which is a divergence, too.
+fn seen(observer: &mut Observer, expected: &Value) -> Result<std::result::Result<Shown, Divergence>> {
+    match observer.shown() {
+        Ok(shown) => Ok(Ok(shown)),
+        Err(failure) if failure.is_interrupted() => Err(failure),
+        Err(failure) => Ok(Err(diverged(observer, failure.to_string(), expected.clone(), None))),
+    }
 }
 
 fn diverged(observer: &Observer, what: String, expected: Value, shown: Option<Shown>) -> Divergence {

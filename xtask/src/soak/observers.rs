@@ -110,6 +110,7 @@ impl Observer {
         }
         browser.ask(&json!({
             "page": number, "does": "open", "url": format!("{}/explore", relay.url()), "parameters": parameters,
+            "never_empty": shape.never_empty,
         }))?;
         let (name, eyes) = (format!("page {number}"), Eyes::Page(Rc::clone(browser), number));
         Ok(Self { name, shape, relay, record, through_server: true, eyes })
@@ -124,12 +125,15 @@ impl Observer {
         match &mut self.eyes {
             Eyes::Mirror(mirror) => mirror.shown(),
             Eyes::Page(browser, number) => {
-                let mut told = browser.ask(&json!({ "page": number, "does": "look" }))?;
-                Ok(Shown {
-                    rows: told["rows"].take(),
-                    status: told["status"].as_str().unwrap_or_default().to_owned(),
-                    error: told["notice"].take(),
-                    since: Instant::now(),
+                let told = browser.ask(&json!({ "page": number, "does": "look" }));
+                told.and_then(|mut told| match told["wrong"].as_str() {
+                    Some(wrong) => Err(Failure::new(wrong.to_owned())),
+                    None => Ok(Shown {
+                        rows: told["rows"].take(),
+                        status: told["status"].as_str().unwrap_or_default().to_owned(),
+                        error: told["notice"].take(),
+                        since: Instant::now(),
+                    }),
                 })
             }
         }

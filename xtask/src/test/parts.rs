@@ -235,6 +235,9 @@ fn with_rest(run: &Run<'_>, command: &mut Command) {
     }
 }
 
+/// Tests of other files are not to go unrun because of one that fails.
+const ALL_FILES: &str = "--no-fail-fast";
+
 fn unit(run: &mut Run<'_>) -> Result<Counts> {
     let library = ["test", "-p", "leptos-directus", "--features", "ssr"];
     let mut commands = Vec::new();
@@ -243,11 +246,11 @@ fn unit(run: &mut Run<'_>) -> Result<Counts> {
         ("server", &["test", "-p", "server", "--bins"]),
     ] {
         let mut command = cargo(run, arguments);
-        command.args(test_files(run, package, |name| !is_real(name) && !is_browser(name)));
+        command.args(test_files(run, package, |name| !is_real(name) && !is_browser(name))).arg(ALL_FILES);
         commands.push(command);
     }
     commands.push(cargo(run, &[&library[..], &["--doc"]].concat()));
-    commands.push(cargo(run, &["test", "-p", "app", "--features", "ssr"]));
+    commands.push(cargo(run, &["test", "-p", "app", "--features", "ssr", ALL_FILES]));
     commands.push(cargo(run, &["test", "-p", "xtask", "--profile", "xtask"]));
     for command in &mut commands {
         with_rest(run, command);
@@ -283,7 +286,7 @@ fn against(run: &mut Run<'_>, version: &str, db_client: DbClient) -> Result<Coun
             continue;
         }
         let mut command = cargo(run, arguments);
-        command.args(&files);
+        command.args(&files).arg(ALL_FILES);
         commands.push(command);
         // In the same environment: build scripts look at it, and would be run again with all that depends on them.
         let mut build = cargo(run, arguments);
@@ -363,7 +366,7 @@ fn wasm(run: &mut Run<'_>) -> Result<Counts> {
     command.args(WASM).args(test_files(run, "leptos-directus", is_browser));
     // A JSON array of strings is a TOML array as well.
     command.arg("--config").arg(format!("target.wasm32-unknown-unknown.runner = {runner}"));
-    command.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "120");
+    command.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     toolchain.apply(&mut command, &[&bindgen]);
     with_rest(run, &mut command);
     let counts = run.cargo_tests(vec![command], 30);

@@ -34,7 +34,7 @@ fn loaded(rows: &[(&str, Value)]) -> View<Post> {
 }
 
 fn keys(view: &View<Post>) -> Vec<String> {
-    view.keys.get_untracked().iter().map(ToString::to_string).collect()
+    view.keys().get_untracked().iter().map(ToString::to_string).collect()
 }
 
 fn titles(view: &View<Post>) -> Vec<String> {
@@ -48,7 +48,7 @@ fn a_row_that_changes_in_place_leaves_the_keys_alone() {
         let view = loaded(&[("1", json!("a")), ("2", json!("b"))]);
         let told = Arc::new(AtomicUsize::new(0));
         let memo = Memo::new({
-            let (keys, told) = (view.keys.clone(), Arc::clone(&told));
+            let (keys, told) = (view.keys().clone(), Arc::clone(&told));
             move |_| {
                 told.fetch_add(1, Ordering::Relaxed);
                 keys.get()

@@ -82,11 +82,29 @@ fn is_rounded(written: &str, found: &str) -> bool {
 
 /// Whether these are days, times or both, which may be one moment: in other zones, or as far as the field keeps it.
 fn are_times(written: &str, found: &str) -> bool {
-    let is_day = |text: &str| text.len() >= 10 && is_shaped(&text.as_bytes()[..10], b"0000-00-00");
     let is_time = |text: &str| text.len() >= 5 && is_shaped(&text.as_bytes()[..5], b"00:00");
-    let has_zone = |text: &str| is_day(text) && text.bytes().skip(10).any(|byte| b"Z+-".contains(&byte));
-    let are_alike = is_day(written) && is_day(found) || is_time(written) && is_time(found);
-    are_alike && (has_zone(written) || has_zone(found) || written.starts_with(found) || found.starts_with(written))
+    let is_kept = written.starts_with(found) || found.starts_with(written);
+    match (day(written), day(found)) {
+        // No moment has days further apart than the zones of +14 and -12 hours.
+        (Some(one), Some(other)) if has_zone(written) || has_zone(found) => (one - other).abs() <= 2,
+        (Some(_), Some(_)) => is_kept,
+        _ => is_kept && is_time(written) && is_time(found),
+    }
+}
+
+/// The days from some day on to the one that the text begins with.
+fn day(text: &str) -> Option<i64> {
+    let text = text.get(..10).filter(|text| is_shaped(text.as_bytes(), b"0000-00-00"))?;
+    let part = |from: usize, to: usize| text[from..to].parse::<i64>().ok();
+    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
+    // Years that begin in March, so that the day that may be missing is the last one.
+    let year = year - i64::from(month <= 2);
+    Some(365 * year + year / 4 - year / 100 + year / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day)
+}
+
+/// Whether a text that begins with a day tells its zone.
+fn has_zone(text: &str) -> bool {
+    text.bytes().skip(10).any(|byte| b"Z+-".contains(&byte))
 }
 
 /// Whether there is a digit wherever the shape has one, and else what the shape has.
@@ -176,6 +194,10 @@ mod tests {
             (json!(1), json!(true), true),
             (json!(true), json!(0), false),
             (json!("2024-05-01T10:00:00+02:00"), json!("2024-05-01T08:00:00"), true),
+            (json!("2024-05-01T10:00:00Z"), json!("1999-01-01T00:00:00"), false),
+            (json!("2024-05-01T10:00:00Z"), json!("2024-05-04T10:00:00Z"), false),
+            (json!("2024-02-29T23:00:00-10:00"), json!("2024-03-01T09:00:00Z"), true),
+            (json!("2023-12-31T23:00:00-02:00"), json!("2024-01-01"), true),
             (json!("2024-05-01T10:00"), json!("2024-05-01"), true),
             (json!("2024-05-01"), json!("2024-05-02"), false),
             (json!("10:00"), json!("10:00:00"), true),

@@ -140,9 +140,12 @@ fn a_key_that_directus_gives_to_a_row_while_another_is_created_with_it_is_of_one
     let patch = json!({"a": 3}).as_object().unwrap().clone();
     let update = list.lay(Some(RowKey::created_by(theirs)), None, Change::Update(Arc::new(patch)));
     let ours = list.lay(None, Some(8.into()), Change::Create(Arc::new(json!({"id": 8, "a": 2}))));
-    list.overlay.confirm(theirs, 1, Some(8.into()), answer(json!({"id": 8, "a": 1})));
+    let shown = list.overlay.confirm(theirs, 1, Some(8.into()), answer(json!({"id": 8, "a": 1})));
+    assert_eq!(shown.removed, [RowKey::created_by(theirs)], "it has one name, and the other one leaves");
     list.shows(&[(&RowKey::created_by(ours).to_string(), json!({"id": 8, "a": 3}))]);
     assert_eq!(list.overlay.key(&RowKey::created_by(theirs)), Some(8.into()));
+    let values = [ours, theirs].map(|write| list.overlay.value(&RowKey::created_by(write)).cloned());
+    assert_eq!(values, [(); 2].map(|()| answer(json!({"id": 8, "a": 3}))), "the left one's handles show the same row");
     list.overlay.remove(ours);
     list.overlay.confirm(update, 2, Some(8.into()), answer(json!({"id": 8, "a": 3})));
     list.reads(&json!([{"id": 8, "a": 3}]));

@@ -31,6 +31,8 @@ pub(super) struct Request {
     fate: Writing,
     /// Directus has accepted the write, and only did not say what became of it.
     is_accepted: bool,
+    /// What is to be read of the row.
+    fields: Vec<String>,
 }
 
 /// What is known of a write, whatever the library makes of it.
@@ -80,8 +82,8 @@ impl Own {
     fn is_in_conflict(&self, intent: &Intent) -> bool {
         let (Change::Update(patch), Some(found)) = (&self.change, &self.found) else { return false };
         patch.iter().any(|(field, wanted)| {
-            let (now, before) = (&found[field], intent.before.get(field));
-            before.is_some_and(|before| !now.is_object() && !before.is_object() && now != before) && now != wanted
+            let (Some(now), Some(before)) = (found.get(field), intent.before.get(field)) else { return false };
+            !now.is_object() && !before.is_object() && now != before && now != wanted
         })
     }
 }
@@ -115,10 +117,11 @@ impl Desk {
         let Some(own) = self.writes.get(&write) else { return false };
         let (Change::Update(patch), Some(found)) = (&own.change, &own.found) else { return false };
         patch.iter().any(|(field, wanted)| {
-            let (now, before) = (&found[field], own.before.get(field));
+            let (Some(now), Some(before)) = (found.get(field), own.before.get(field)) else { return false };
             let is_ours =
                 |earlier: &Own| matches!(&earlier.change, Change::Update(patch) if patch.get(field) == Some(now));
-            before.is_some_and(|before| !before.is_object() && before != now)
+            !before.is_object()
+                && before != now
                 && !now.is_object()
                 && now != wanted
                 && !self
@@ -389,8 +392,13 @@ impl World {
             match output {
                 OutboxOutput::Send(write) => self.own_send(write)?,
                 OutboxOutput::Check(write) | OutboxOutput::Compare(write) => {
-                    let is_accepted = self.desk.outbox.is_accepted(write);
-                    let request = Request { write, who: self.who, fate: self.desk.writing, is_accepted };
+                    let outbox = &self.desk.outbox;
+                    let fields = match output {
+                        OutboxOutput::Compare(_) => outbox.compares(write),
+                        _ => outbox.intent(write).map(|intent| intent.fields.clone()).unwrap_or_default(),
+                    };
+                    let is_accepted = outbox.is_accepted(write);
+                    let request = Request { write, who: self.who, fate: self.desk.writing, is_accepted, fields };
                     self.note(|| format!("{write:?} is looked for"));
                     let delay = self.upto(150);
                     self.agenda.plan(self.now + delay, Event::Looks(request));
@@ -454,7 +462,7 @@ impl World {
         }
         let who = self.who;
         self.note(|| format!("{write:?} is sent as {who}"));
-        let request = Request { write, who, fate: self.desk.writing, is_accepted: false };
+        let request = Request { write, who, fate: self.desk.writing, is_accepted: false, fields: Vec::new() };
         if let Some(own) = self.desk.writes.get_mut(&write) {
             own.lost |= request.fate == Writing::Lost;
             (own.sent_as, own.sent_after) = (who, self.desk.logins);
@@ -534,12 +542,11 @@ impl World {
         for watched in self.watched.values() {
             let of_this = |own: &Own| own.collection == watched.shape.collection;
             for (row, value) in &watched.list.rows {
-                let (Some(key), Some(version)) =
-                    (watched.list.overlay.key(row), value.get("v").and_then(Value::as_u64))
+                let (Some(_), Some(version)) = (watched.list.overlay.key(row), value.get("v").and_then(Value::as_u64))
                 else {
                     continue;
                 };
-                let is_its = |own: &Own| of_this(own) && (own.row == RowKey::from(&key) || own.row == *row);
+                let is_its = |own: &Own| of_this(own) && watched.list.overlay.resolve(&own.row) == *row;
                 let updates = self.desk.writes.values().filter(|own| is_its(own));
                 let mut latest: HashMap<&String, &Value> = HashMap::new();
                 for own in updates {
@@ -635,7 +642,7 @@ impl World {
             (_, Writing::Busy) => Err(busy()),
             (_, Writing::Lost | Writing::Unanswered | Writing::Killed) => Err(Error::network("nobody answers")),
             (None, _) => Ok(None),
-            (Some(key), _) => database.row(request.who, own.collection, key, &intent.fields),
+            (Some(key), _) => database.row(request.who, own.collection, key, &request.fields),
         };
         own.lost |= found.as_ref().is_err_and(Error::is_transient);
         let found = match found {
