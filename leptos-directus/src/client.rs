@@ -117,6 +117,8 @@ enum Command {
     IdentityDoubted,
     /// It ended, and the session is another one.
     IdentityChanged(Option<Who>),
+    /// It was given up, and nobody knows what came of it.
+    IdentityLost,
     /// The page found out who is here, and whom it had taken them for.
     Visitor {
         before: Option<Who>,
@@ -341,7 +343,7 @@ impl IdentityHold {
 impl Drop for IdentityHold {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
-            client.send(Command::IdentityChanged(None));
+            client.send(Command::IdentityLost);
         }
     }
 }
@@ -483,6 +485,10 @@ pub(crate) enum Session {
 #[derive(Default)]
 struct Keeping {
     store: Option<Store>,
+    /// When it was asked for.
+    since: Millis,
+    /// Whether it was another page's until now: whoever was here before may have logged out there.
+    is_handed_on: bool,
     /// Whose writes were taken up.
     open: Option<Who>,
     /// Theirs, and those of visitors who were here before, as long as there is anything in them.
@@ -504,6 +510,9 @@ fn drawer(who: &Who) -> String {
 
 /// Who comes back to a page sooner than this has logged in nowhere else.
 const LONG_ENOUGH_TO_LOG_IN: Duration = Duration::from_secs(1);
+
+/// Who waits longer for a store has waited for another page.
+const HANDED_ON_AFTER: Millis = 1_000;
 
 /// How often a read that nobody answered is taken for a sign that connections have died.
 const SUSPECTED_AT_MOST_EVERY: Millis = 60_000;
@@ -691,6 +700,7 @@ impl Driver {
                 Happened::Done(Done::Claimed(name, store)) => {
                     if let Some(keeping) = self.stores.get_mut(&name) {
                         keeping.store = store;
+                        keeping.is_handed_on = now >= keeping.since.saturating_add(HANDED_ON_AFTER);
                     }
                 }
                 Happened::Wake(wake) => self.wake(now, wake),
@@ -766,7 +776,7 @@ impl Driver {
     /// Takes up what was kept for this visitor, once it is known who they are: nobody else is to see it.
     fn open_stores(&mut self) {
         let is_known = self.outbox.who().cloned();
-        for (name, Keeping { store, open, drawers }) in &mut self.stores {
+        for (name, Keeping { store, open, drawers, is_handed_on, .. }) in &mut self.stores {
             let (Some(who), now) = (&is_known, transport::now()) else { continue };
             if open.as_ref() == Some(who) {
                 continue;
@@ -794,8 +804,10 @@ impl Driver {
                     drawers.push(Drawer { who: who.clone(), is_stored: kept.is_some(), text: kept });
                 }
             }
-            // What was put aside before this store was ours is kept in it, where nothing of an earlier page is.
-            for absent in self.outbox.absent(name) {
+            // What was put aside before this store was ours is kept in it, where nothing of an earlier page is. Not what may be of
+            // somebody who logged out where it was: it stays in memory.
+            let absent = if *is_handed_on { BTreeSet::new() } else { self.outbox.absent(name) };
+            for absent in absent {
                 if drawers.iter().all(|drawer| drawer.who != absent) && store.load(&drawer(&absent)).is_none() {
                     drawers.push(Drawer { who: absent, text: None, is_stored: false });
                 }
@@ -806,7 +818,7 @@ impl Driver {
 
     /// Keeps what is not done yet, for whoever wrote it.
     fn fill_stores(&mut self) {
-        for (name, Keeping { store, open, drawers }) in &mut self.stores {
+        for (name, Keeping { store, open, drawers, .. }) in &mut self.stores {
             let Some(store) = store else { continue };
             for Drawer { who, text, is_stored } in drawers.iter_mut() {
                 let mut now = self.outbox.saved(name, who);
@@ -1018,7 +1030,7 @@ impl Driver {
             }
             Command::Keep { store, who } => {
                 if !self.stores.contains_key(&store) {
-                    self.stores.insert(store.clone(), Keeping::default());
+                    self.stores.insert(store.clone(), Keeping { since: now, ..Keeping::default() });
                     let claim = Store::claim(store.clone());
                     self.doing.push(async move { Done::Claimed(store, claim.await) }.boxed());
                 }
@@ -1039,11 +1051,10 @@ impl Driver {
                     self.engine.identity_changed(now);
                 }
             }
-            Command::IdentityChanged(who) => {
-                self.visitor = who.clone().map_or(Visitor::Untold, Visitor::Is);
-                self.outbox.release();
-                self.identity_changed(now, who);
-                self.engine.identity_changed(now);
+            Command::IdentityChanged(who) => self.logged_in_or_out(now, who),
+            Command::IdentityLost => {
+                self.logged_in_or_out(now, None);
+                (self.status)(ClientEvent::IdentityInDoubt);
             }
             Command::Wake(wake) => self.wake(now, wake),
             Command::Inspect(sender) => {
@@ -1054,6 +1065,14 @@ impl Driver {
                 let _ = sender.send(Counts { writes, timers, ..counts });
             }
         }
+    }
+
+    /// On this page; nothing if it is not known yet who is here now.
+    fn logged_in_or_out(&mut self, now: Millis, who: Option<Who>) {
+        self.visitor = who.clone().map_or(Visitor::Untold, Visitor::Is);
+        self.outbox.release();
+        self.identity_changed(now, who);
+        self.engine.identity_changed(now);
     }
 
     fn expired(&mut self, id: QueryId) {

@@ -83,12 +83,12 @@ async fn large_bodies_pass_whole_both_ways() {
 #[tokio::test]
 async fn a_slow_upload_is_no_silent_directus() {
     let mut directus = StandIn::new(Play::Script).await;
-    let app = App::with(&directus, |config| config.directus_timeout = Duration::from_millis(500)).await;
+    let app = App::with(&directus, |config| config.directus_timeout = SHORT).await;
     let (chunks, body) = mpsc::unbounded::<Result<Vec<u8>, io::Error>>();
     let sending = tokio::spawn(upload(&app).body(Body::wrap_stream(body)).send());
     let mut asked = directus.asked().await;
     // Twice as long as Directus may be silent, with a sign of life in each tick.
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let mut ticks = tokio::time::interval(Duration::from_millis(40));
     for number in 0..50_u8 {
         ticks.tick().await;
         chunks.unbounded_send(Ok(vec![number])).unwrap();

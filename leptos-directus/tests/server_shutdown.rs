@@ -47,7 +47,8 @@ async fn a_visitor_that_does_not_answer_holds_the_end_up_for_the_configured_time
     let started = Instant::now();
     app.server.shutdown().await;
     assert!(started.elapsed() >= Duration::from_millis(100), "it did not wait at all");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    // The answer to a close frame has five.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     // And later it is gone all the same: the answer to a close frame is not waited for without a bound either.
     app.empty().await;
 }

@@ -28,6 +28,8 @@ pub(crate) struct Identity {
     user: ArcRwSignal<Option<Option<User>>>,
     /// Counts the times at which who the visitor is came into doubt.
     doubts: ArcRwSignal<u32>,
+    /// With each answer, be it the same as before.
+    answered: ArcTrigger,
     question: Arc<Mutex<Question>>,
 }
 
@@ -50,7 +52,12 @@ impl fmt::Debug for Identity {
 
 impl Identity {
     pub(crate) fn unknown() -> Self {
-        Self { user: ArcRwSignal::new(None), doubts: ArcRwSignal::new(0), question: Arc::default() }
+        Self {
+            user: ArcRwSignal::new(None),
+            doubts: ArcRwSignal::new(0),
+            answered: ArcTrigger::new(),
+            question: Arc::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Question> {
@@ -70,9 +77,10 @@ impl Identity {
         self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
     }
 
-    /// Who it was said to be last, for effects to follow; nothing before that.
+    /// Who it was said to be last; nothing before that. Effects run with every answer.
     pub(crate) fn last_known(&self) -> Option<Who> {
-        self.user.read().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
+        self.answered.track();
+        self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
     }
 
     pub(crate) fn is_known(&self) -> bool {
@@ -161,6 +169,7 @@ impl Identity {
         if *self.user.read_untracked() != user {
             self.user.set(user);
         }
+        self.answered.notify();
     }
 }
 

@@ -342,7 +342,8 @@ impl<T: RowType> View<T> {
         self.shown_order.keys()
     }
 
-    /// Costs what the changes touch; of the other rows at most the keys are moved, and only if the order changes.
+    /// Costs what the changes touch. If rows enter, leave or move, the keys of the others are copied and compared, too: `<For>`
+    /// compares them in any case.
     fn apply(&self, shown: &Shown) {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         let all_fitted = order.unfit.is_empty();

@@ -1,6 +1,6 @@
 //! Who the visitor is: login and logout by Directus's session cookie.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use leptos::{prelude::*, reactive::computed::ArcAsyncDerived};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct User {
     #[serde(default)]
     pub email: Option<String>,
 }
+
+/// A logout waits so long for a word on whose session it ends.
+const PATIENCE_BEFORE_LOGOUT: Duration = Duration::from_millis(2_500);
 
 impl User {
     /// The name for greetings: first and last name, else the address, else the key.
@@ -84,12 +87,11 @@ pub fn use_directus_auth() -> UseDirectusAuthReturn {
     if let Mode::Live(client) = &core.mode {
         core.identity.follow(client.rest().clone());
         let (identity, client) = (core.identity.clone(), client.clone());
-        // Who comes or goes by a login in another tab is found out only here.
+        // Who comes or goes by a login in another tab is found out only here. What is there at first is no answer: it may have
+        // been in doubt for long.
         Effect::new_isomorphic(move |before: Option<Option<Who>>| {
-            let (before, who) = (before.flatten(), identity.last_known());
-            if let Some(who) = &who
-                && before.as_ref().is_some_and(|before| before != who)
-            {
+            let who = identity.last_known();
+            if let (Some(before), Some(who)) = (before, &who) {
                 client.found_visitor(before, who.clone());
             }
             who
@@ -235,9 +237,9 @@ impl UseDirectusAuthReturn {
         self.change(async move |core, client| {
             let hold = client.hold_identity();
             // It may be somebody else's by now: of whoever logged in in another tab.
-            let session = match who(client.rest()).await {
-                Ok(Some(user)) => Session::Of(user.id),
-                Ok(None) | Err(_) => Session::MaybeOf(untrack(|| core.identity.last_known()).flatten()),
+            let session = match transport::in_time(PATIENCE_BEFORE_LOGOUT, who(client.rest())).await {
+                Some(Ok(Some(user))) => Session::Of(user.id),
+                Some(Ok(None) | Err(_)) | None => Session::MaybeOf(untrack(|| core.identity.last_known()).flatten()),
             };
             match client.rest().logout().await {
                 // The session is over already: what was asked for is so.

@@ -219,7 +219,8 @@ impl UseRealtimeCollectionOptions {
     /// They are kept for who made them, as Directus's `/users/me` says, and taken up for nobody else. What is
     /// written while nobody knows who has logged in is kept from the moment on at which somebody does. A logout removes all that its
     /// visitor's pages have kept; another tab that holds some of it learns of the logout when it is seen again. One page at a time keeps
-    /// and takes up what has one name; another one takes over when it ends, and what it made meanwhile is kept from then on. Where
+    /// and takes up what has one name; another one takes over when it ends, and what its visitor made meanwhile is kept from then on;
+    /// what a visitor made there who has gone by then stays in memory: they may have logged out on the other page. Where
     /// the storage is full, what waits is kept as long as the page, nothing older is left in its place, and the console says so. A
     /// create that was on its way when the page ended is sent again only if its key is ours to give
     /// ([`client_keys`](Self::client_keys)); else the list's `error` says that it may have been saved. What waits under one name is

@@ -470,8 +470,10 @@ impl LiveQuery {
         self.fresh_until = after(now, FRESH);
         if feed == Feed::Up {
             self.down_since = None;
-            // What failed before may well work now; a wait that the server asked for is kept.
+            // What failed before may well work now, and soon if not at once: the first read may meet a connection that died with
+            // the link. A wait that the server asked for is kept.
             if self.error.as_ref().is_some_and(|error| error.retry_after().is_none()) {
+                self.backoff.reset();
                 self.retry_at = None;
             }
         } else {

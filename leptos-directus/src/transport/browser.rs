@@ -18,7 +18,6 @@ use futures::{
         mpsc::{self, UnboundedReceiver},
         oneshot,
     },
-    future::{Either, select},
 };
 use gloo_events::EventListener;
 use gloo_net::{
@@ -36,8 +35,8 @@ use web_sys::{
 };
 
 use super::{
-    HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, refused_upgrade, retry_after,
-    unreachable_error,
+    HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, in_time, refused_upgrade,
+    retry_after, unreachable_error,
 };
 use crate::{
     connection::{Millis, Wake},
@@ -146,13 +145,6 @@ async fn within(patience: Patience, request: HttpRequest) -> Option<Result<HttpR
     let wait = retry_after(response.headers().get("retry-after").as_deref());
     let body = String::from_utf8(body).map_err(|_| Error::decode("Directus answered with something that is not text"));
     Some(body.map(|body| HttpResponse { status: response.status(), retry_after: wait, body }))
-}
-
-async fn in_time<T>(wait: Duration, work: impl Future<Output = T>) -> Option<T> {
-    match select(std::pin::pin!(work), std::pin::pin!(sleep(wait))).await {
-        Either::Left((result, _)) => Some(result),
-        Either::Right(_) => None,
-    }
 }
 
 fn field(object: &JsValue, name: &str) -> JsValue {

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use serde::Deserialize;
 
 use crate::{error::Error, protocol::Secret};
@@ -25,6 +26,14 @@ pub(crate) use platform::HttpClient;
 pub(crate) use platform::{
     Socket, Store, WakeEvents, is_browser, is_from_history, now, seed, sleep, spawn, unix_millis,
 };
+
+/// What comes of it within this time.
+pub(crate) async fn in_time<T>(wait: Duration, work: impl Future<Output = T>) -> Option<T> {
+    match select(std::pin::pin!(work), std::pin::pin!(sleep(wait))).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(_) => None,
+    }
+}
 
 /// A new random UUID (version 4).
 pub(crate) fn uuid() -> String {

@@ -10,7 +10,7 @@ use std::{
     fmt::Debug,
     future::Future,
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
@@ -187,4 +187,13 @@ pub(crate) fn eventually<T, Seen: Debug, F: Future<Output = Result<T, Seen>>>(
             Err(_) => panic!("{place}: waited {PATIENCE:?} for {what}; last seen: {last:?}"),
         }
     }
+}
+
+/// What is announced sooner after a connect may be the rest of a batch: then everything is read, and once more a second later.
+pub(crate) async fn past_the_first_seconds(connected: Instant) {
+    eventually("the end of the first ten seconds", async || match connected.elapsed() {
+        passed if passed > Duration::from_secs(11) => Ok(()),
+        passed => Err(passed),
+    })
+    .await;
 }

@@ -3,24 +3,29 @@
 // Each test file that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::real::{Admin, variable};
 
-/// One test at a time: who stops it stops it for all.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// One test at a time: who stops it stops it for all. And a Directus that starts takes a processor for seconds.
+static TURN: RwLock<()> = RwLock::const_new(());
+
+/// For tests of what is promised within seconds: as long as this is held, no [`Mortal`] is there.
+pub(crate) async fn undisturbed() -> RwLockReadGuard<'static, ()> {
+    TURN.read().await
+}
 
 /// The Directus in mode `strict`, which nobody else uses here.
 pub(crate) struct Mortal {
     pub(crate) admin: Admin,
     control: String,
-    _turn: MutexGuard<'static, ()>,
+    _turn: RwLockWriteGuard<'static, ()>,
 }
 
 impl Mortal {
     /// It runs, whatever the test before has left.
     pub(crate) async fn new() -> Self {
-        let turn = TURN.lock().await;
+        let turn = TURN.write().await;
         let admin = Admin::at(variable("DIRECTUS_TEST_URL_STRICT"));
         let mortal = Self { admin, control: variable("DIRECTUS_TEST_CONTROL_URL_STRICT"), _turn: turn };
         mortal.control("start").await;

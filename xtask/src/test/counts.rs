@@ -3,6 +3,10 @@
 use serde_json::Value;
 use std::ops::AddAssign;
 
+/// So much of what a failed test said is told with its name.
+const SAID_LINES: usize = 4;
+const SAID_CHARS: usize = 300;
+
 /// Tests by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -74,9 +78,33 @@ impl Counts {
     }
 }
 
-/// The names of libtest's failed tests.
-pub(super) fn failed_tests(text: &str) -> Vec<&str> {
-    text.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect()
+/// The names of libtest's (and wasm-bindgen-test's) failed tests, each with the first lines of what it said.
+pub(super) fn failed_tests(text: &str) -> Vec<String> {
+    let failed = |line: &'_ str| {
+        let line = line.strip_prefix("test ")?;
+        line.strip_suffix(" ... FAILED").or_else(|| line.strip_suffix(" ... FAIL")).map(str::to_owned)
+    };
+    let said = |name: &str| {
+        let (_, own) = text.split_once(&format!("\n---- {name} "))?;
+        let own = own.split_once("\n---- ").map_or(own, |(own, _)| own);
+        let (_, message) = own.split_once("panicked at ")?;
+        let lines =
+            message.lines().take(SAID_LINES).map(|line| line.trim().chars().take(SAID_CHARS).collect::<String>());
+        Some(lines.collect::<Vec<_>>().join(" | "))
+    };
+    let named = |name: String| said(&name).map_or_else(|| name.clone(), |said| format!("{name}: {said}"));
+    text.lines().filter_map(failed).map(named).collect()
+}
+
+/// The titles of Playwright's failed tests.
+pub(super) fn failed_specs(report: &Value) -> Vec<String> {
+    let under = |name| report.get(name).and_then(Value::as_array).into_iter().flatten();
+    let own = under("specs").filter(|spec| spec["ok"] == false || is_flaky(spec)).map(|spec| spec["title"].to_string());
+    own.chain(under("suites").flat_map(failed_specs)).collect()
+}
+
+fn is_flaky(spec: &Value) -> bool {
+    spec["tests"].as_array().is_some_and(|tests| tests.iter().any(|test| test["status"] == "flaky"))
 }
 
 #[cfg(test)]
@@ -129,8 +157,22 @@ mod tests {
     }
 
     #[test]
-    fn failed_tests_are_named() {
-        let text = "test a::b ... ok\ntest c::d ... FAILED\ntest result: FAILED. 1 passed\n";
-        assert_eq!(failed_tests(text), ["c::d"]);
+    fn failed_tests_are_named_with_what_they_said() {
+        let text = "test a::b ... ok\ntest c::d ... FAILED\ntest e ... FAILED\n\nfailures:\n\n---- c::d stdout ----\n\n\
+            thread 'c::d' (7) panicked at src/c.rs:1:2:\nassertion failed\n  left: 1\n right: 2\nnote: run with\n\n\
+            ---- e stdout ----\nError: none\n\nfailures:\n    c::d\n\ntest result: FAILED. 1 passed\n";
+        assert_eq!(failed_tests(text), ["c::d: src/c.rs:1:2: | assertion failed | left: 1 | right: 2", "e"]);
+        let text = "test browser::a ... FAIL\n\nfailures:\n\n---- browser::a output ----\n    error output:\n        \
+            panicked at tests/browser.rs:1:2:\n        no\n";
+        assert_eq!(failed_tests(text), ["browser::a: tests/browser.rs:1:2: | no"]);
+    }
+
+    #[test]
+    fn failed_specs_are_named() {
+        let spec = |title, ok, status| json!({ "title": title, "ok": ok, "tests": [{ "status": status }] });
+        let inner = json!([{ "specs": [spec("deep", false, "unexpected")] }]);
+        let specs = json!([spec("good", true, "expected"), spec("again", true, "flaky")]);
+        let report = json!({ "suites": [{ "specs": specs, "suites": inner }] });
+        assert_eq!(failed_specs(&report), ["\"again\"", "\"deep\""]);
     }
 }

@@ -68,7 +68,8 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     let chosen = choose(&options.parts, options.all)?;
     let logs = log_folder(workspace)?;
     eprintln!("logs: {}", logs.display());
-    let mut run = Run { workspace, options, logs, part: "", wasm: None, browser: None, commands: 0 };
+    let mut run =
+        Run { workspace, options, logs, part: "", wasm: None, browser: None, commands: 0, failed: Vec::new() };
     let mut rows = Vec::new();
     for (index, part) in chosen.iter().enumerate() {
         eprintln!("\n({}/{}) {}: {}", index + 1, chosen.len(), part.name, part.about);
@@ -88,7 +89,7 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         };
         rows.push((part.name, counts, started.elapsed()));
     }
-    Ok(summary(&rows))
+    Ok(summary(&rows, &run.failed))
 }
 
 fn choose(names: &[String], all: bool) -> Result<Vec<&'static Part>> {
@@ -102,12 +103,15 @@ fn choose(names: &[String], all: bool) -> Result<Vec<&'static Part>> {
     Ok(PARTS.iter().filter(|part| names.iter().any(|name| name == part.name)).collect())
 }
 
-fn summary(rows: &[(&str, Counts, Duration)]) -> ExitCode {
+fn summary(rows: &[(&str, Counts, Duration)], failed: &[String]) -> ExitCode {
     let mut all = Counts::default();
     println!("\n{:<13} {:>7} {:>7} {:>8}  time", "part", "passed", "failed", "skipped");
     for (name, counts, time) in rows {
         println!("{name:<13} {:>7} {:>7} {:>8}  {}", counts.passed, counts.failed, counts.skipped, seconds(*time));
         all += *counts;
+    }
+    for test in failed {
+        println!("failed: {test}");
     }
     println!("{} passed, {} failed", all.passed, all.failed);
     if all.failed == 0 && all.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -136,6 +140,7 @@ struct Run<'a> {
     wasm: Option<WasmToolchain>,
     browser: Option<Browser>,
     commands: usize,
+    failed: Vec<String>,
 }
 
 impl Run<'_> {
@@ -200,15 +205,21 @@ impl Run<'_> {
         Ok(if all_good { Counts::one_passed() } else { Counts::one_failed() })
     }
 
+    /// Said at once, and again at the end of all.
+    fn failed(&mut self, tests: Vec<String>) {
+        for test in tests {
+            eprintln!("      failed: {test}");
+            self.failed.push(format!("{}: {test}", self.part));
+        }
+    }
+
     /// Commands that print libtest's lines.
     fn cargo_tests(&mut self, commands: Vec<Command>, minutes: u64) -> Result<Counts> {
         let mut all = Counts::default();
         for mut command in commands {
             let (succeeded, log) = self.command(&mut command, minutes)?;
             let text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-            for name in counts::failed_tests(&text) {
-                eprintln!("      failed: {name}");
-            }
+            self.failed(counts::failed_tests(&text));
             all += Counts::of_libtest(&text).and_exit(succeeded);
         }
         Ok(all)

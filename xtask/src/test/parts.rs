@@ -1,6 +1,6 @@
 //! The parts. A new one is a row in `PARTS` and a function.
 
-use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, show};
+use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, counts::failed_specs, show};
 use crate::{
     directus::{DbClient, Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules, npm},
     failure::{Context, Failure, Result},
@@ -522,7 +522,9 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
         .env("CHROME", &browser.chrome)
         .env("ARTEFACTS", &artefacts);
     let (succeeded, _) = run.command(&mut playwright, 40)?;
-    let mut counts = read_report(&artefacts.join("results.json"))?.and_exit(succeeded);
+    let (counts, failed) = read_report(&artefacts.join("results.json"))?;
+    run.failed(failed);
+    let mut counts = counts.and_exit(succeeded);
     // The log of Directus goes with its folder.
     let kept = run.logs.join("e2e-directus.log");
     let is_kept = fs::copy(&directus_log, &kept).is_ok();
@@ -539,8 +541,11 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
     Ok(counts)
 }
 
-fn read_report(path: &Path) -> Result<Counts> {
+/// How many specs passed, and which failed.
+fn read_report(path: &Path) -> Result<(Counts, Vec<String>)> {
     let report = fs::read(path).context(|| format!("Playwright left no report at {}", path.display()))?;
     let report = serde_json::from_slice(&report).context(|| format!("{} is not JSON", path.display()))?;
-    Counts::of_playwright(&report).ok_or_else(|| Failure::new(format!("{} has no counts", path.display())))
+    let counts = Counts::of_playwright(&report);
+    let counts = counts.ok_or_else(|| Failure::new(format!("{} has no counts", path.display())))?;
+    Ok((counts, failed_specs(&report)))
 }

@@ -180,6 +180,28 @@ fn a_transient_error_keeps_the_rows_and_is_tried_again() {
     assert!(is_quiet(&query));
 }
 
+/// It failed: the first read after a long outage met a connection that had died with the link, and waited as the outage's did.
+#[test]
+fn a_read_that_fails_after_an_outage_is_tried_again_soon() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let mut now = NOW;
+    for _ in 0..50 {
+        let number = read(&mut query);
+        query.reply(now, number, Err(Error::network("no")));
+        query.feed(now, Feed::Down);
+        outputs(&mut query);
+        query.refetch(now + 60 * SECOND);
+        now += 60 * SECOND;
+    }
+    let number = read(&mut query);
+    query.reply(now, number, Err(Error::network("no")));
+    query.feed(now, Feed::Up);
+    let number = read(&mut query);
+    query.reply(now, number, Err(Error::network("no")));
+    assert!(query.deadline().unwrap() <= now + 200, "the first ceiling: {:?}", query.deadline());
+}
+
 #[test]
 fn the_server_s_own_wait_is_kept() {
     let mut query = hydrated();
