@@ -2,7 +2,7 @@ import { chromium, type Page } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
 import { badge, expect, settled, story, test } from "../support/fixtures.ts";
-import { moments, watch } from "../support/moments.ts";
+import { SOON, moments, now, recovery, recoveryWithOrWithoutSocket, watch } from "../support/moments.ts";
 import { setVisibility } from "../support/visibility.ts";
 import { Wire } from "../support/wire.ts";
 
@@ -31,7 +31,7 @@ test("a page that comes back from the back/forward cache is the same page, with 
     await settled(page);
     const isThereOnce = await watched(page, stays.title);
     await page.evaluate(() => {
-      addEventListener("pageshow", ({ persisted }) => Object.assign(window, { wasCached: persisted }));
+      addEventListener("pageshow", ({ persisted }) => Object.assign(window, { wasCached: persisted, seenAgain: performance.now() }));
     });
     await page.goto("about:blank");
     const missed = await directus.createPost();
@@ -46,6 +46,9 @@ test("a page that comes back from the back/forward cache is the same page, with 
     await expect(story(page, `${missed.title}, corrected`)).toBeVisible();
     expect(wire.opened).toBe(2);
     await isThereOnce();
+    const seen = await page.evaluate(() => (window as unknown as { seenAgain: number }).seenAgain);
+    const isRight = (text: string) => text.includes(missed.title) && text.includes(`${post.title}, meanwhile`);
+    expect(await recovery(page, seen, isRight, "back from the cache")).toBeLessThanOrEqual(SOON);
   } finally {
     await browser.close();
   }
@@ -63,12 +66,15 @@ test("a tab that was hidden for hours is right as soon as it is seen, without a 
   await page.clock.fastForward("03:00:00");
   const missed = await directus.createPost();
   await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
+  const seen = await now(page);
   await setVisibility(page, "visible");
   await expect(story(page, missed.title)).toBeVisible();
   await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
   await expect(badge(page)).toContainText("Connected");
   expect(await page.evaluate(() => "samePage" in window)).toBe(true);
   await isThereOnce();
+  const isRight = (text: string) => text.includes(missed.title) && text.includes(`${post.title}, meanwhile`);
+  expect(await recoveryWithOrWithoutSocket(page, seen, isRight, "hidden for hours")).toBeLessThanOrEqual(SOON);
 });
 
 test("a machine that slept without a network is right when it wakes", async ({ page, context, directus, complaints }) => {
@@ -83,9 +89,12 @@ test("a machine that slept without a network is right when it wakes", async ({ p
   await directus.delete("posts", post.id);
   // Timers do not run while it sleeps; those that were due run once.
   await page.clock.fastForward("08:00:00");
+  const woke = await now(page);
   await context.setOffline(false);
   await expect(story(page, missed.title)).toBeVisible();
   await expect(story(page, post.title)).toHaveCount(0);
   await expect(badge(page)).toContainText("Connected");
   await isThereOnce();
+  const isRight = (text: string) => text.includes(missed.title) && !text.includes(post.title);
+  expect(await recovery(page, woke, isRight, "slept")).toBeLessThanOrEqual(SOON);
 });

@@ -34,6 +34,26 @@ async function expectInOrder(page: Page, titles: string[]) {
   expect(changes, "no blank, and no old state after a newer one").toEqual(titles.filter((title) => changes.includes(title)));
 }
 
+/** From now on: how many reads of posts the browser gives up, because nothing comes over their connections. */
+function deadReads(page: Page) {
+  const reads = new Set<Request>();
+  let dead = 0;
+  page.on("request", (request) => {
+    if (new URL(request.url()).pathname.startsWith("/directus/items/posts")) reads.add(request);
+  });
+  page.on("requestfailed", (request) => {
+    if (reads.has(request)) dead += 1;
+  });
+  return () => dead;
+}
+
+/** Right within 2 s of the next socket, but for what the browser's dead connections cost. */
+async function expectRightSoon(page: Page, healed: number, title: string, what: string, dead: number) {
+  const took = await recovery(page, healed, (text) => text === title, `${what}, and ${dead} reads over dead connections`);
+  expect(dead).toBeLessThanOrEqual(DEAD_READS);
+  expect(took).toBeLessThanOrEqual(SOON + dead * DEAD_READ);
+}
+
 /** A page with one row, opened over the link. */
 async function opened(page: Page, link: Link, directus: DirectusWriter) {
   const post = await directus.createPost();
@@ -150,23 +170,14 @@ test("a link that falls silent is found dead within 20 s, and the page is right 
   expect(await noticed(page, since, "silent")).toBeLessThanOrEqual(NOTICED_SILENCE);
   await expect(row.title).toHaveText(row.first);
 
-  const reads = new Set<Request>();
-  let dead = 0;
-  page.on("request", (request) => {
-    if (new URL(request.url()).pathname.startsWith("/directus/items/posts")) reads.add(request);
-  });
-  page.on("requestfailed", (request) => {
-    if (reads.has(request)) dead += 1;
-  });
+  const dead = deadReads(page);
   // From here on the page's time goes as everybody's: what is measured is true.
   const healed = await now(page);
   await link.pass();
   // The try that is under way is lost, and takes its 15 s to notice.
   await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
   await expect(row.title).toHaveText(missed, { timeout: 40_000 });
-  const took = await recovery(page, healed, (text) => text === missed, `silent, and ${dead} reads over dead connections`);
-  expect(dead).toBeLessThanOrEqual(DEAD_READS);
-  expect(took).toBeLessThanOrEqual(SOON + dead * DEAD_READ);
+  await expectRightSoon(page, healed, missed, "silent", dead());
   const live = `${row.first}, live`;
   await row.rename(live);
   await expect(row.title).toHaveText(live);
@@ -195,10 +206,42 @@ test("a tab that is seen after hours finds out at once that its link died meanwh
   expect(await noticed(page, since, "hidden for hours")).toBeLessThanOrEqual(NOTICED);
   await expect(row.title).toHaveText(row.first);
 
+  const dead = deadReads(page);
+  const healed = await now(page);
   await link.pass();
   await page.clock.resume();
   await expect(row.title).toHaveText(missed, { timeout: 60_000 });
   await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
+  await expectRightSoon(page, healed, missed, "hidden for hours", dead());
+  await expectInOrder(page, [row.first, missed]);
+});
+
+test("a machine that slept while its link died finds out by itself, though nobody says that it woke", async ({
+  page,
+  link,
+  directus,
+  complaints,
+}) => {
+  complaints.allow(BROKEN_LINK);
+  await page.clock.install();
+  const row = await opened(page, link, directus);
+  const missed = `${row.first}, meanwhile`;
+  await link.halfOpen();
+  await row.rename(missed);
+  // Timers do not run while it sleeps; those that were due run once.
+  await page.clock.fastForward("08:00:00");
+  const woke = await now(page);
+  await expect(badge(page)).toContainText("Reconnecting", { timeout: NOTICED_SILENCE });
+  expect(await noticed(page, woke, "slept")).toBeLessThanOrEqual(NOTICED_SILENCE);
+  await expect(row.title).toHaveText(row.first);
+
+  const dead = deadReads(page);
+  const healed = await now(page);
+  await link.pass();
+  // The try that is under way is lost, and takes its 15 s to notice.
+  await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
+  await expect(row.title).toHaveText(missed, { timeout: 40_000 });
+  await expectRightSoon(page, healed, missed, "slept", dead());
   await expectInOrder(page, [row.first, missed]);
 });
 

@@ -37,12 +37,26 @@ const note = (description: string) => test.info().annotations.push({ type: "link
  * It may have been right before its socket opened.
  */
 export async function recovery(page: Page, since: number, isRight: (text: string) => boolean, what: string, written = since) {
-  const all = await moments(page);
-  const right = all.find(({ text }) => isRight(text))?.at ?? NaN;
-  const connected = all.find(({ at, status }, place) => at >= since && status === "connected" && all[place - 1]?.status !== status);
-  const took = Math.round(right - Math.max(connected?.at ?? NaN, written));
+  const { right, connected } = await firsts(page, since, isRight);
+  const took = Math.round(right - Math.max(connected, written));
   note(`${what}: right ${took} ms after the socket opened`);
   return took;
+}
+
+/** The same where the socket may have been there all the time: then from that moment on. */
+export async function recoveryWithOrWithoutSocket(page: Page, since: number, isRight: (text: string) => boolean, what: string) {
+  const { right, connected } = await firsts(page, since, isRight);
+  const took = Math.round(right - (connected || since));
+  note(`${what}: right ${took} ms after ${connected ? "the socket opened" : "it was seen"}`);
+  return took;
+}
+
+/** When the page was right first, and when its first socket after this moment opened: NaN for never. */
+async function firsts(page: Page, since: number, isRight: (text: string) => boolean) {
+  const all = await moments(page);
+  const right = all.find(({ text }) => isRight(text))?.at ?? NaN;
+  const opens = ({ at, status }: Moment, place: number) => at >= since && status === "connected" && all[place - 1]?.status !== status;
+  return { right, connected: all.find(opens)?.at ?? NaN };
 }
 
 /** How long after this moment the page first said that its link is lost. */

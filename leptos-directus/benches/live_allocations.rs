@@ -1,5 +1,6 @@
 //! How often and how much memory is asked for to apply one change to a live list, and a burst of them: `cargo bench --features
-//! native --bench live_allocations`.
+//! native --bench live_allocations`. Without `--bench`, as `cargo test` runs it, only whether a row in place costs the same in
+//! lists of any size.
 
 mod scenario;
 
@@ -12,7 +13,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// What some work has asked for.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Cost {
     allocations: usize,
     bytes: usize,
@@ -29,20 +30,29 @@ impl Cost {
     }
 }
 
+/// What it takes to apply a change the second time: for what grows only once.
+fn cost_of(change: Change, size: usize, way: Way) -> Cost {
+    let mut scenario = Scenario::new(size, way);
+    let prepared = scenario.prepare(change);
+    drop(scenario.apply(prepared));
+    scenario.restore(change);
+    let prepared = scenario.prepare(change);
+    let mut cost = Cost::default();
+    drop(cost.count(|| scenario.apply(prepared)));
+    cost
+}
+
+fn one_row_in_place_costs_the_same_in_any_list() {
+    let costs = SIZES.map(|size| cost_of(Change::InPlace, size, Way::Keys));
+    assert!(costs.iter().all(|cost| *cost == costs[0]), "of {SIZES:?} rows: {costs:?}");
+}
+
 fn one_change() {
     println!("{:9} {:12} {:>8} {:>12} {:>14}", "one row", "", "rows", "allocations", "bytes");
     for change in Change::ALL {
         for size in SIZES {
             for way in Way::ALL {
-                let mut scenario = Scenario::new(size, way);
-                // Once before, for what grows only once.
-                let prepared = scenario.prepare(change);
-                drop(scenario.apply(prepared));
-                scenario.restore(change);
-                let prepared = scenario.prepare(change);
-                let mut cost = Cost::default();
-                drop(cost.count(|| scenario.apply(prepared)));
-                let Cost { allocations, bytes } = cost;
+                let Cost { allocations, bytes } = cost_of(change, size, way);
                 println!("{:9} {:12} {size:>8} {allocations:>12} {bytes:>14}", change.name(), way.name());
             }
         }
@@ -67,6 +77,9 @@ fn burst() {
 }
 
 fn main() {
-    one_change();
-    burst();
+    one_row_in_place_costs_the_same_in_any_list();
+    if std::env::args().any(|argument| argument == "--bench") {
+        one_change();
+        burst();
+    }
 }

@@ -822,6 +822,15 @@ async fn a_page_that_is_seen_again_makes_a_try_at_once() {
 }
 
 #[wasm_bindgen_test]
+async fn somebody_who_asks_for_it_makes_a_try_at_once() {
+    let (_owner, directus) = page();
+    directus.connect();
+    let tries = long_wait(directus).await;
+    directus.retry_now();
+    tries_at_once(directus, tries).await;
+}
+
+#[wasm_bindgen_test]
 async fn a_window_that_is_looked_at_makes_a_try_at_once() {
     let (_owner, directus) = page();
     directus.connect();

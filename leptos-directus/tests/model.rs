@@ -15,7 +15,7 @@ use std::{cell::RefCell, time::Instant};
 
 use model::{
     run::{Tally, run},
-    script::{Script, script},
+    script::{Op, Script, script},
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -57,6 +57,7 @@ fn a_live_list_ends_equal_to_rest_and_never_shows_what_it_must_not() {
          {comparisons} comparisons with REST, {:.1} s",
         started.elapsed().as_secs_f32()
     );
+    assert!(steps >= 10 * cases, "{steps} steps are few for {cases} scripts");
     match result {
         Ok(()) => {}
         Err(TestError::Fail(_, script)) => {
@@ -65,4 +66,23 @@ fn a_live_list_ends_equal_to_rest_and_never_shows_what_it_must_not() {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Whoever reads what failed reads no more than what it took.
+#[test]
+fn a_script_that_fails_shrinks_to_what_it_took() {
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+    let takes_two = |script: &Script| {
+        let sleeps = script.ops.iter().position(|op| matches!(op, Op::Sleep { .. }));
+        sleeps.is_some_and(|at| script.ops[at..].iter().any(|op| matches!(op, Op::Online)))
+    };
+    let result = runner.run(&script(), |script| match takes_two(&script) {
+        true => Err(TestCaseError::fail("somebody slept, and was online after that")),
+        false => Ok(()),
+    });
+    let Err(TestError::Fail(_, least)) = result else { panic!("no script has both: {result:?}") };
+    assert!(takes_two(&least), "{least:?}");
+    // No script has fewer than these, and something to look at.
+    assert_eq!(least.ops.len(), 1 + 3, "{least:?}");
 }

@@ -33,16 +33,13 @@ use leptos_directus::{
     connection::ConnectionConfig, engine::Counts,
 };
 use meddler::Meddler;
-use mortal::Mortal;
+use mortal::{Mortal, Undisturbed};
 use ours::Ours;
 use real::{Admin, PATIENCE, counting_key, eventually, field};
 use relay::{Fault, Relay, Tap, Way};
 use serde_json::{Value, json};
 use server::{App, patiently};
-use tokio::{
-    sync::{OnceCell, RwLockReadGuard},
-    task::JoinHandle,
-};
+use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_tungstenite::tungstenite::{
     Bytes, Message,
     protocol::frame::{
@@ -71,8 +68,6 @@ async fn collection(admin: &Admin) -> (String, Undisturbed) {
     };
     (ROWS.get_or_init(make).await.clone(), undisturbed)
 }
-
-type Undisturbed = RwLockReadGuard<'static, ()>;
 
 fn fields() -> Vec<Value> {
     vec![field("owner", "string"), field("version", "integer"), field("text", "text")]
@@ -130,6 +125,8 @@ struct Stand {
     connection: History<ConnectionStatus>,
     reader: JoinHandle<()>,
     scope: Owner,
+    /// What it holds while nothing is wrong.
+    held: Counts,
     _undisturbed: Option<Undisturbed>,
 }
 
@@ -169,7 +166,7 @@ impl Stand {
                 all.push(snapshot);
             }
         });
-        let stand = Self {
+        let mut stand = Self {
             admin,
             path,
             query,
@@ -180,9 +177,11 @@ impl Stand {
             connection,
             reader,
             scope,
+            held: Counts::default(),
             _undisturbed: None,
         };
         stand.is_right("the first rows").await;
+        stand.held = stand.directus.counts().await;
         stand
     }
 
@@ -244,9 +243,14 @@ impl Stand {
         assert!(at - since <= within, "{what}: noticed after {:?}", at - since);
     }
 
-    /// The list goes, and nothing of it stays behind.
+    /// Nothing of what went wrong stays behind, and nothing of the list once it goes.
     async fn end(self) {
         self.history.check();
+        eventually("as much to be held as before", async || match self.directus.counts().await {
+            counts if counts == self.held => Ok(()),
+            counts => Err((counts, self.held)),
+        })
+        .await;
         self.reader.abort();
         eventually("everything to be gone", async || match self.directus.counts().await {
             counts if counts == Counts::default() => Ok(()),
@@ -359,7 +363,7 @@ fn quick_end() -> ConnectionConfig {
 /// Links that are there are cut so many bytes on; new ones are good.
 async fn cut_anywhere((mut stand, relay, sockets): Behind) {
     for bytes in (0..130).step_by(9) {
-        let before = sockets.get();
+        let (before, cut) = (sockets.get(), Instant::now());
         relay.cut_after(bytes);
         stand.change().await;
         // Three events are longer.
@@ -368,7 +372,7 @@ async fn cut_anywhere((mut stand, relay, sockets): Behind) {
             now => Err(now),
         })
         .await;
-        stand.is_right(&format!("the rows after a cut {bytes} bytes on")).await;
+        stand.is_right_soon(&format!("cut {bytes} bytes on"), cut).await;
     }
     stand.end().await;
 }
@@ -543,6 +547,11 @@ async fn a_slow_link_to_our_server_is_not_taken_for_dead() {
     slow(before_our_server("slow before our server", quick_end()).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_link_of_our_server_is_not_taken_for_dead() {
+    slow(behind_our_server("slow behind our server", quick_end()).await).await;
+}
+
 /// What is sent arrives, but not as it was sent.
 async fn late_or_in_pieces((mut stand, relay, sockets): Behind) {
     let millis = Duration::from_millis;
@@ -571,6 +580,11 @@ async fn a_link_that_comes_late_or_in_other_pieces_is_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_to_our_server_that_comes_late_or_in_other_pieces_is_the_same() {
     late_or_in_pieces(before_our_server("pieces before our server", quick_end()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_of_our_server_that_comes_late_or_in_other_pieces_is_the_same() {
+    late_or_in_pieces(behind_our_server("pieces behind our server", quick_end()).await).await;
 }
 
 /// A fault that whoever connects is told of.
@@ -649,11 +663,12 @@ async fn refused_for_a_minute(name: &str, (mut stand, relay, _): Behind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_is_refused_for_a_minute_is_made_good_at_once_when_it_is_back() {
-    let (direct, by_us) = ("a minute", "a minute before our server");
-    // One minute for both.
+    let [direct, before, behind] = ["a minute", "a minute before our server", "a minute behind our server"];
+    // One minute for all.
     tokio::join!(
         refused_for_a_minute(direct, behind_a_relay(direct, quick_end()).await),
-        refused_for_a_minute(by_us, before_our_server(by_us, quick_end()).await),
+        refused_for_a_minute(before, before_our_server(before, quick_end()).await),
+        refused_for_a_minute(behind, behind_our_server(behind, quick_end()).await),
     );
 }
 
@@ -911,8 +926,9 @@ async fn a_server_that_answers_and_never_sends_init_is_not_called_live_and_is_tr
     .await;
     *is_mute.lock().unwrap() = true;
     // Over a new socket: pings are answered, subscriptions are not.
-    let sockets = meddler.sockets();
+    let (sockets, closed) = (meddler.sockets(), Instant::now());
     meddler.say(&Message::Close(None));
+    stand.is_noticed("no init", closed, NOTICED).await;
     stand.change().await;
     eventually_within(NOTICED_SILENCE, "another try", || (meddler.sockets() > sockets + 1).then_some(())).await;
     assert_ne!(stand.history.last().status, LiveStatus::Live);
@@ -933,11 +949,13 @@ async fn a_frame_that_is_too_long_or_no_text_costs_the_socket_and_nothing_else()
     let long = format!(r#"{{"type":"subscription","event":"update","data":["{}"]}}"#, "x".repeat(70 << 20));
     let broken = Frame::message(Bytes::from_static(b"{\"type\":\"\xff\xfe\"}"), OpCode::Data(Data::Text), true);
     for (what, message) in [("oversized", Message::text(long)), ("broken UTF-8", Message::Frame(broken))] {
-        let sockets = meddler.sockets();
+        let (sockets, said) = (meddler.sockets(), Instant::now());
         meddler.say(&message);
+        stand.is_noticed(what, said, NOTICED).await;
         eventually("another socket", async || if meddler.sockets() > sockets { Ok(()) } else { Err(()) }).await;
+        stand.is_right_soon(what, said).await;
         stand.change().await;
-        stand.is_right(what).await;
+        stand.is_right("what changes after that").await;
     }
     stand.end().await;
 }

@@ -1,8 +1,13 @@
 //! A thousand clients of one server that went away: when they come back, by the engine's own decisions in virtual time.
 #![cfg(feature = "native")]
 
+use std::{collections::BTreeSet, net::TcpListener};
+
+use any_spawner::Executor;
+use futures::StreamExt;
+use leptos::prelude::{Owner, ToStream};
 use leptos_directus::{
-    Error,
+    ConnectionStatus, Directus, Error, NativeOptions,
     connection::{ConnectionConfig, Machine, Millis, Output, SubscriptionSpec},
 };
 
@@ -76,6 +81,34 @@ fn a_thousand_clients_of_a_server_that_was_away_come_back_one_by_one() {
         assert!(slots.iter().all(|count| *count <= at_most), "too many at once after {away} ms: {slots:?}");
         assert!(slots.len() >= 8, "{away}: {slots:?}");
     }
+}
+
+/// Each page rolls its own dice, or all of the above would happen a thousand times at once.
+#[tokio::test]
+async fn clients_that_fail_at_the_same_time_wait_for_different_times() {
+    // Whoever comes second finds the executor there.
+    let _ = Executor::init_tokio();
+    let owner = Owner::new();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let clients: Vec<Directus> = owner.with(|| {
+        let url = format!("http://{closed}");
+        (0..8).map(|_| Directus::native(NativeOptions::new(&url))).collect()
+    });
+    let mut waits = Vec::new();
+    for directus in clients {
+        directus.connect();
+        let status = directus.status();
+        let mut statuses = owner.with(|| status.to_stream());
+        let wait = loop {
+            match statuses.next().await.expect("it tries for ever") {
+                ConnectionStatus::Reconnecting { retry_in, .. } if !retry_in.is_zero() => break retry_in,
+                _ => {}
+            }
+        };
+        waits.push(wait);
+    }
+    let different: BTreeSet<_> = waits.iter().collect();
+    assert!(different.len() > 4, "{waits:?}");
 }
 
 #[test]

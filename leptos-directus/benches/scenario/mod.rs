@@ -66,6 +66,7 @@ impl Change {
 pub(crate) struct Scenario {
     pub(crate) live: LiveQuery,
     pub(crate) rows: Vec<Value>,
+    way: Way,
     version: u64,
     now: u64,
 }
@@ -88,7 +89,7 @@ impl Scenario {
         let rows: Vec<Value> = (1..=size).map(|id| row(id, id * 10, 0)).collect();
         let mut live = LiveQuery::new(LiveConfig { window, ..LiveConfig::default() }, None, 0);
         live.feed(0, Feed::Up);
-        let mut scenario = Self { live, rows, version: 0, now: 0 };
+        let mut scenario = Self { live, rows, way, version: 0, now: 0 };
         scenario.settle();
         scenario
     }
@@ -207,6 +208,7 @@ impl Scenario {
         self.live.hint(self.now, &[key]);
         let mut reads = self.reads();
         let (read, scope) = reads.pop().expect("a hint makes a read");
+        assert_eq!(matches!(scope, ReadScope::Keys(_)), self.way == Way::Keys, "what is measured is another way");
         (read, self.answer(&scope))
     }
 

@@ -39,7 +39,8 @@ pub struct DirectusOptions {
 
 impl Default for DirectusOptions {
     fn default() -> Self {
-        Self { rest_path: "/directus".to_owned(), ws_path: "/directus-ws".to_owned(), linger: Duration::from_secs(5) }
+        let linger = ConnectionConfig::default().linger;
+        Self { rest_path: "/directus".to_owned(), ws_path: "/directus-ws".to_owned(), linger }
     }
 }
 

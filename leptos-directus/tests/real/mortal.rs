@@ -3,7 +3,9 @@
 // Each test file that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]
 
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::real::{Admin, variable};
 
@@ -11,8 +13,18 @@ use crate::real::{Admin, variable};
 static TURN: RwLock<()> = RwLock::const_new(());
 
 /// For tests of what is promised within seconds: as long as this is held, no [`Mortal`] is there.
-pub(crate) async fn undisturbed() -> RwLockReadGuard<'static, ()> {
-    TURN.read().await
+pub(crate) type Undisturbed = Arc<RwLockReadGuard<'static, ()>>;
+
+/// Whoever comes while another one holds it shares that: a test may ask for it several times, be there a `Mortal` waiting or not.
+pub(crate) async fn undisturbed() -> Undisturbed {
+    static SHARED: Mutex<Weak<RwLockReadGuard<'static, ()>>> = Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    if let Some(held) = shared.upgrade() {
+        return held;
+    }
+    let held = Arc::new(TURN.read().await);
+    *shared = Arc::downgrade(&held);
+    held
 }
 
 /// The Directus in mode `strict`, which nobody else uses here.

@@ -20,6 +20,9 @@ const SETTLING: &str = "live/settling.rs";
 const OUTBOX: &str = "live/outbox.rs";
 const OVERLAY: &str = "live/overlay.rs";
 const ENGINE: &str = "engine.rs";
+const SHAPE: &str = "live/shape.rs";
+const KIN: &str = "live/kin.rs";
+const READING: &str = "live/reading.rs";
 const MACHINE: &str = "connection/machine.rs";
 const BACKOFF: &str = "connection/backoff.rs";
 
@@ -716,5 +719,47 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "if key.may_be_spelled_otherwise() && is_here() {",
         becomes: "if key.may_be_spelled_otherwise() && is_here() && false {",
         why: "`DELETE /items/posts/007` leaves row 7 on the page",
+    },
+    Fault {
+        name: "counts-told-by-changed-rows",
+        file: SHAPE,
+        text: "if counts || is_vague(query)",
+        becomes: "if is_vague(query)",
+        why: "`total_count` stays as it was while rows come and go",
+    },
+    Fault {
+        name: "sorted-by-what-is-not-read",
+        file: SHAPE,
+        text: ".all(|field| reads(query, &field.name) && !related",
+        becomes: ".all(|field| !related",
+        why: "the place of a row is judged by a field that it does not have",
+    },
+    Fault {
+        name: "numbers-are-no-keys",
+        file: KIN,
+        text: "=> item.is_f64(),",
+        becomes: "=> true,",
+        why: "a row that shows in the list of another one changes there without being read",
+    },
+    Fault {
+        name: "related-rows-hold-no-keys",
+        file: KIN,
+        text: "Value::Object(_) if holds_related => visit_fields(value, nested, way, found),",
+        becomes: "Value::Object(_) if holds_related => {}",
+        why: "a row that shows in the related row of another one changes there without being read",
+    },
+    Fault {
+        name: "unasked-field-shown",
+        file: READING,
+        text: "query.fields.get(asked.fields.len()..)",
+        becomes: "query.fields.get(asked.fields.len() + 1..)",
+        why: "the app gets a field that it did not ask for, and a key is no longer taken out",
+    },
+    Fault {
+        name: "filter-on-related-rows-not-read-along",
+        file: READING,
+        text: "ordered_by.chain(may_be_lists)",
+        becomes: "ordered_by.chain(may_be_lists.into_iter().take(0))",
+        why: "that rows may show in one another is not seen where only the filter names the list",
     },
 ];

@@ -23,7 +23,7 @@ use crate::{
 use nix::sys::signal::Signal;
 use observers::{Browser, Observer, Place, Shown, is_deaf, link};
 use random::Random;
-use record::Record;
+use record::{Record, Traffic};
 use rules::Rules;
 use serde_json::{Value, json};
 use shapes::{Shape, mirrored, on_pages};
@@ -171,7 +171,8 @@ impl<'a> Stage<'a> {
         }
         // The log goes with the folder; without one nothing can be kept.
         let _ = fs::copy(world.directus.log(), self.logs.join("soak-directus.log"));
-        let line = tally.line(course, self.installation.version(), began.elapsed(), &world);
+        let traffic = world.observers.iter().map(|observer| observer.record.traffic());
+        let line = tally.line(course, &world.cast(), began.elapsed(), traffic);
         println!("{line}");
         let shows_nothing = course.pressure_limiter && line["reads_put_off"] == 0;
         if shows_nothing {
@@ -179,6 +180,15 @@ impl<'a> Stage<'a> {
         }
         Ok(divergence.is_none() && !shows_nothing)
     }
+}
+
+/// Who takes part.
+#[derive(Debug)]
+struct Cast {
+    directus: String,
+    db_client: DbClient,
+    mirrors: usize,
+    pages: usize,
 }
 
 /// What has been counted.
@@ -197,8 +207,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn line(&self, course: &Course, version: &str, time: Duration, world: &World<'_>) -> Value {
-        let traffic = world.observers.iter().map(|observer| observer.record.traffic());
+    fn line(&self, course: &Course, cast: &Cast, time: Duration, traffic: impl Iterator<Item = Traffic>) -> Value {
         let (mut reads, mut events, mut reconnects, mut busy, mut early) = (0, 0, 0, 0, 0);
         for traffic in traffic {
             busy += traffic.busy;
@@ -207,10 +216,9 @@ impl Tally {
             events += traffic.events;
             reconnects += traffic.sockets.saturating_sub(1);
         }
-        let pages = world.observers.iter().filter(|observer| observer.is_page()).count();
         json!({
-            "directus": version,
-            "db_client": format!("{:?}", world.stage.installation.db_client()).to_lowercase(),
+            "directus": cast.directus,
+            "db_client": format!("{:?}", cast.db_client).to_lowercase(),
             "seed": course.seed,
             "pressure_limiter": course.pressure_limiter,
             "seconds": time.as_secs(),
@@ -222,8 +230,8 @@ impl Tally {
             "directus_restarts": self.directus_restarts,
             "server_restarts": self.server_restarts,
             "rule_changes": self.rule_changes,
-            "mirrors": world.observers.len() - pages,
-            "pages": pages,
+            "mirrors": cast.mirrors,
+            "pages": cast.pages,
             "checks": self.checks,
             "divergences": self.divergences,
             "worst_ms_after_write_or_own_socket": self.slowest.as_millis() as u64,
@@ -272,6 +280,47 @@ impl Divergence {
         text += "\n  what was done since the last pause that was right:";
         deeds.iter().for_each(|deed| text += &format!("\n    {deed}"));
         text
+    }
+}
+
+/// What is said of an observer at a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    /// It may still come right.
+    Early,
+    Wrong,
+}
+
+/// An observer as it is at a pause.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// Whether it shows what REST gives.
+    equals_rest: bool,
+    /// Whether it says of itself what is so: that it is live, or refused.
+    says_so: bool,
+    is_live: bool,
+    /// Whether a browser has kept connections for reads that are silent.
+    was_hampered: bool,
+    /// For how long it could have known better.
+    able_for: Duration,
+    /// For how long nobody has written, and nothing was wrong.
+    quiet_for: Duration,
+}
+
+impl Standing {
+    fn verdict(&self) -> Verdict {
+        if self.equals_rest && self.says_so {
+            return Verdict::Right;
+        }
+        // One that says that it is not live is honest, as long as its socket may still be lost.
+        let bound = match (self.is_live, self.was_hampered) {
+            (true, false) => BOUND,
+            (true, true) => BOUND_OVER_DEAD_CONNECTIONS,
+            (false, _) => BOUND_WITHOUT_SOCKET,
+        };
+        let is_late = self.able_for > bound || self.quiet_for > BOUND_WITHOUT_SOCKET + BOUND;
+        if is_late { Verdict::Wrong } else { Verdict::Early }
     }
 }
 
@@ -358,6 +407,16 @@ impl<'a> World<'a> {
         world.rules = rules;
         eprintln!("      {} observers", world.observers.len());
         Ok(world)
+    }
+
+    fn cast(&self) -> Cast {
+        let pages = self.observers.iter().filter(|observer| observer.is_page()).count();
+        Cast {
+            directus: self.stage.installation.version().to_owned(),
+            db_client: self.stage.installation.db_client(),
+            mirrors: self.observers.len() - pages,
+            pages,
+        }
     }
 
     fn start_server(&mut self) -> Result<()> {
@@ -540,7 +599,15 @@ impl<'a> World<'a> {
                     return Ok(Some(diverged(observer, what, expected, Some(shown))));
                 }
                 let says_so = if truth.is_refused { observer.is_refused(&shown) } else { observer.is_live(&shown) };
-                if shown.rows == expected && says_so {
+                let standing = Standing {
+                    equals_rest: shown.rows == expected,
+                    says_so,
+                    is_live: observer.is_live(&shown),
+                    was_hampered: hampered[number].is_some_and(|until: Instant| until.elapsed() < BOUND),
+                    able_for: own.elapsed(),
+                    quiet_for: quiet.elapsed(),
+                };
+                if standing.verdict() == Verdict::Right {
                     tally.checks += 1;
                     // Where time alone changes the rows, they change after the last write too: that is no delay.
                     if observer.shape.revalidate.is_none() {
@@ -553,18 +620,11 @@ impl<'a> World<'a> {
                     }
                     continue;
                 }
-                // One that says that it is not live is honest, as long as its socket may still be lost.
-                let was_hampered = hampered[number].is_some_and(|until: Instant| until.elapsed() < BOUND);
-                let bound = match (observer.is_live(&shown), was_hampered) {
-                    (true, false) => BOUND,
-                    (true, true) => BOUND_OVER_DEAD_CONNECTIONS,
-                    (false, _) => BOUND_WITHOUT_SOCKET,
-                };
-                if own.elapsed() > bound || quiet.elapsed() > BOUND_WITHOUT_SOCKET + BOUND {
+                if standing.verdict() == Verdict::Wrong {
                     let what = format!(
                         "not what REST gives {} after the last write or heal, {} after it could be",
-                        seconds(quiet.elapsed()),
-                        seconds(own.elapsed())
+                        seconds(standing.quiet_for),
+                        seconds(standing.able_for)
                     );
                     return Ok(Some(diverged(observer, what, expected, Some(shown))));
                 }
@@ -650,6 +710,86 @@ fn patiently<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
             Err(failure) if Instant::now() > end => return Err(failure),
             Err(_) => pause(LOOK)?,
             answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Live, and wrong, a second after the last write.
+    fn standing() -> Standing {
+        let (able_for, quiet_for) = (SECOND, SECOND);
+        Standing { equals_rest: false, says_so: true, is_live: true, was_hampered: false, able_for, quiet_for }
+    }
+
+    #[test]
+    fn who_does_not_show_what_rest_gives_is_wrong_once_it_could() {
+        assert_eq!(standing().verdict(), Verdict::Early);
+        let late = Standing { able_for: BOUND + SECOND, ..standing() };
+        assert_eq!(late.verdict(), Verdict::Wrong);
+        assert_eq!(Standing { equals_rest: true, ..late }.verdict(), Verdict::Right);
+        assert_eq!(Standing { was_hampered: true, ..late }.verdict(), Verdict::Early);
+        let able_for = BOUND_OVER_DEAD_CONNECTIONS + SECOND;
+        assert_eq!(Standing { was_hampered: true, able_for, ..late }.verdict(), Verdict::Wrong);
+        assert_eq!(Standing { is_live: false, ..late }.verdict(), Verdict::Early);
+        let able_for = BOUND_WITHOUT_SOCKET + SECOND;
+        assert_eq!(Standing { is_live: false, able_for, ..late }.verdict(), Verdict::Wrong);
+        let quiet_for = BOUND_WITHOUT_SOCKET + BOUND + SECOND;
+        assert_eq!(Standing { is_live: false, quiet_for, ..standing() }.verdict(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn who_shows_what_rest_gives_and_says_otherwise_of_itself_is_wrong_in_the_end() {
+        let untrue = Standing { equals_rest: true, says_so: false, is_live: false, ..standing() };
+        assert_eq!(untrue.verdict(), Verdict::Early);
+        assert_eq!(Standing { able_for: BOUND_WITHOUT_SOCKET + SECOND, ..untrue }.verdict(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_divergence_tells_all_that_it_takes_to_see_it_again() {
+        let shape = mirrored().remove(0);
+        let (status, since) = ("live".to_owned(), Instant::now());
+        let divergence = Divergence {
+            name: "mirror 0".to_owned(),
+            what: "not what REST gives".to_owned(),
+            expected: json!([{ "id": 1 }]),
+            shown: Some(Shown { rows: json!([{ "id": 2 }]), status, error: Value::Null, since }),
+            frames: vec!["the last frame".to_owned()],
+            shape: shape.clone(),
+        };
+        let text = divergence.text(42, &["Directus is ended".to_owned()]);
+        let query = shape.query.to_string();
+        for part in ["42", r#"{"id":1}"#, r#"{"id":2}"#, "the last frame", "Directus is ended", &query, "mirror 0"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_says_what_was_done_and_what_it_cost() {
+        let course = Course { time: SECOND, seed: 7, pressure_limiter: false };
+        let cast = Cast { directus: "12.4.1".to_owned(), db_client: DbClient::Sqlite3, mirrors: 2, pages: 1 };
+        let (checks, slowest) = (5, Duration::from_millis(250));
+        let tally = Tally { checks, slowest, divergences: 1, ..Tally::default() };
+        let traffic = Traffic { reads: 3, events: 8, sockets: 3, ..Traffic::default() };
+        let line = tally.line(&course, &cast, SECOND, [traffic, Traffic::default()].into_iter());
+        for (name, value) in [
+            ("seed", json!(7)),
+            ("operations", json!(0)),
+            ("row_changes", json!(0)),
+            ("checks", json!(5)),
+            ("divergences", json!(1)),
+            ("worst_ms_after_write_or_own_socket", json!(250)),
+            ("reconnects", json!(2)),
+            ("reads", json!(3)),
+            ("events", json!(8)),
+            ("reads_per_event", json!(0.375)),
+            ("mirrors", json!(2)),
+        ] {
+            assert_eq!(line[name], value, "{name}: {line}");
         }
     }
 }

@@ -19,6 +19,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+/// The benchmark that says, too, whether a changed row costs more in a longer list: it counts, and measures no time.
+const ALLOCATIONS: &str = "live_allocations";
 const WASM: [&str; 2] = ["--target", "wasm32-unknown-unknown"];
 
 pub(super) const PARTS: &[Part] = &[
@@ -242,7 +244,7 @@ fn unit(run: &mut Run<'_>) -> Result<Counts> {
     let library = ["test", "-p", "leptos-directus", "--features", "ssr"];
     let mut commands = Vec::new();
     for (package, arguments) in [
-        ("leptos-directus", &[&library[..], &["--lib", "--examples"]].concat()[..]),
+        ("leptos-directus", &[&library[..], &["--lib", "--examples", "--bench", ALLOCATIONS]].concat()[..]),
         ("server", &["test", "-p", "server", "--bins"]),
     ] {
         let mut command = cargo(run, arguments);
