@@ -7,6 +7,48 @@ import { mutations, watchMutations } from "../support/mutations.ts";
 /** The front page's stories, as one text. */
 const STORIES = ".stories";
 
+test.describe("our server goes away", () => {
+  needsControl();
+
+  test.afterEach(async () => {
+    if (control.isThere) await control.startServer();
+  });
+
+  for (const signal of ["TERM", "KILL"] as const) {
+    test(`an open page says so, keeps its rows, and is right soon after it is back: SIG${signal}`, async ({
+      page,
+      directus,
+      complaints,
+    }) => {
+      complaints.allow(BROKEN_LINK);
+      const [stays, post] = [await directus.createPost(), await directus.createPost()];
+      await page.goto("/");
+      await settled(page);
+      await watch(page, STORIES);
+      const since = await now(page);
+      await control.stopServer(signal);
+      const stopped = await now(page);
+      await expect(badge(page)).toContainText("Reconnecting");
+      expect(await noticed(page, since, `server, SIG${signal}`)).toBeLessThanOrEqual(stopped - since + NOTICED);
+      const missed = await directus.createPost();
+      await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
+      await expect(story(page, post.title)).toBeVisible();
+
+      const back = await now(page);
+      await control.startServer();
+      await expect(badge(page)).toContainText("Connected", { timeout: 40_000 });
+      await expect(story(page, missed.title)).toBeVisible();
+      await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
+      const isRight = (text: string) => text.includes(missed.title) && text.includes(`${post.title}, meanwhile`);
+      expect(await recovery(page, back, isRight, `server, SIG${signal}`)).toBeLessThanOrEqual(SOON);
+      const times = (await moments(page)).map(({ text }) => text.split(stays.title).length - 1);
+      expect(new Set(times), "no blank, and no double").toEqual(new Set([1]));
+      const live = await directus.createPost();
+      await expect(story(page, live.title)).toBeVisible();
+    });
+  }
+});
+
 test.describe("Directus goes away", () => {
   needsControl();
 

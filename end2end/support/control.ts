@@ -2,12 +2,14 @@ import { controlUrl } from "./environment.ts";
 
 export type Mode = "public" | "handshake" | "strict";
 
-/** Starts and stops the real Directus. Each call ends when it is done. */
+/** Starts and stops the real Directus, and our server. Each call ends when it is done. */
 export const control = {
   isThere: controlUrl !== undefined,
   stop: (signal: "TERM" | "KILL") => post(`/directus/stop?signal=${signal}`),
   start: () => post("/directus/start"),
   restart: (mode: Mode) => post(`/directus/restart?mode=${mode}`),
+  stopServer: (signal: "TERM" | "KILL") => post(`/server/stop?signal=${signal}`),
+  startServer: () => post("/server/start"),
 };
 
 /** Asks for something, and gives the answer's text. */

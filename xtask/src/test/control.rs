@@ -1,27 +1,70 @@
-//! Stops and starts Directus for tests that run in other processes, writes its database past it, and puts relays before servers:
-//! HTTP on loopback, each answer sent when it is done.
+//! Stops and starts Directus and our server for tests that run in other processes, writes the database past Directus, and puts
+//! relays before servers: HTTP on loopback, each answer sent when it is done.
 
 use crate::{
     directus::{Directus, Mode, RateLimit},
     failure::{Context, Failure, Result},
     http::read_head,
+    process::{Output, Process},
     relay::{Order, Relays},
     report::Ticker,
+    site::start_server,
 };
 use nix::sys::signal::Signal;
 use std::{
     io::{BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-/// A Directus that others may stop and start.
+/// A Directus that others may stop and start, and perhaps our server.
 #[derive(Debug)]
 pub(super) struct Control {
     port: u16,
-    directus: Arc<Mutex<Directus>>,
+    charges: Arc<Mutex<Charges>>,
+}
+
+#[derive(Debug)]
+struct Charges {
+    directus: Directus,
+    server: Option<Server>,
+}
+
+/// Our server, always at the same port.
+#[derive(Debug)]
+pub(super) struct Server {
+    command: Command,
+    port: u16,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub(super) fn start(command: Command, port: u16, log: PathBuf, ticker: &mut Ticker) -> Result<Self> {
+        let mut server = Self { command, port, log, process: None };
+        server.start_again(ticker)?;
+        Ok(server)
+    }
+
+    fn start_again(&mut self, ticker: &mut Ticker) -> Result<()> {
+        if self.process.is_none() {
+            self.process = Some(start_server(&mut self.command, self.port, Output::Logged(&self.log), ticker)?);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, signal: Signal) {
+        if let Some(mut process) = self.process.take() {
+            process.stop_with(signal);
+        }
+    }
 }
 
 /// What can be asked for.
@@ -29,6 +72,8 @@ pub(super) struct Control {
 enum Request {
     Stop(Signal),
     Start(Option<RateLimit>),
+    StopServer(Signal),
+    StartServer,
     Restart(Mode),
     Sql(String),
     SqlMeanwhile(String),
@@ -42,20 +87,29 @@ impl Control {
     ///
     /// If loopback has no port.
     pub(super) fn listen(directus: Directus) -> Result<Self> {
-        let directus = Arc::new(Mutex::new(directus));
+        let charges = Arc::new(Mutex::new(Charges { directus, server: None }));
         let listener = TcpListener::bind(("127.0.0.1", 0)).context(|| "no free port on 127.0.0.1".to_owned())?;
         let port = listener.local_addr().context(|| "no free port on 127.0.0.1".to_owned())?.port();
-        let shared = Arc::downgrade(&directus);
+        let shared = Arc::downgrade(&charges);
         thread::spawn(move || {
             let mut relays = Relays::default();
             // One after the other: two requests at once would have no order. Over when the test is.
             for stream in listener.incoming().flatten() {
-                let Some(directus) = shared.upgrade() else { return };
+                let Some(charges) = shared.upgrade() else { return };
                 // A caller that went away has nobody to be told.
-                let _ = answer(stream, &directus, &mut relays);
+                let _ = answer(stream, &charges, &mut relays);
             }
         });
-        Ok(Self { port, directus })
+        Ok(Self { port, charges })
+    }
+
+    /// From now on others may stop and start it, too.
+    pub(super) fn take(&self, server: Server) {
+        self.lock().server = Some(server);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Charges> {
+        self.charges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn url(&self) -> String {
@@ -64,11 +118,11 @@ impl Control {
 
     /// The end of Directus's log as it is now.
     pub(super) fn last_lines(&self) -> Vec<String> {
-        self.directus.lock().unwrap_or_else(PoisonError::into_inner).last_lines()
+        self.lock().directus.last_lines()
     }
 }
 
-fn answer(stream: TcpStream, directus: &Mutex<Directus>, relays: &mut Relays) -> std::io::Result<()> {
+fn answer(stream: TcpStream, charges: &Mutex<Charges>, relays: &mut Relays) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut reader = BufReader::new(stream);
     let (first, headers) = read_head(&mut reader)?;
@@ -77,8 +131,8 @@ fn answer(stream: TcpStream, directus: &Mutex<Directus>, relays: &mut Relays) ->
     let mut body = Vec::new();
     reader.by_ref().take(length.unwrap_or(0)).read_to_end(&mut body)?;
     let result = read(&first, body).and_then(|request| {
-        let mut directus = directus.lock().unwrap_or_else(PoisonError::into_inner);
-        run(request, &mut directus, relays).map_err(|failure| (500, failure))
+        let mut charges = charges.lock().unwrap_or_else(PoisonError::into_inner);
+        run(request, &mut charges, relays).map_err(|failure| (500, failure))
     });
     let (status, text) = match result {
         Ok(text) => (200, text),
@@ -92,14 +146,19 @@ fn answer(stream: TcpStream, directus: &Mutex<Directus>, relays: &mut Relays) ->
 }
 
 /// Does it; the answer's text.
-fn run(request: Request, directus: &mut Directus, relays: &mut Relays) -> Result<String> {
-    let mut ticker = Ticker::new("Directus starts");
+fn run(request: Request, charges: &mut Charges, relays: &mut Relays) -> Result<String> {
+    let mut ticker = Ticker::new("      it starts");
+    let Charges { directus, server } = charges;
+    let server =
+        server.as_mut().ok_or_else(|| Failure::new("there is no server of ours that may be stopped or started"));
     match request {
         Request::Stop(signal) => directus.stop(signal),
         Request::Start(limit) => {
             directus.limit_rate(limit);
             directus.start(&mut ticker)?;
         }
+        Request::StopServer(signal) => server?.stop(signal),
+        Request::StartServer => server?.start_again(&mut ticker)?,
         Request::Restart(mode) => {
             directus.stop(Signal::SIGTERM);
             directus.set_mode(mode);
@@ -117,12 +176,15 @@ fn read(first: &str, body: Vec<u8>) -> std::result::Result<Request, (u16, Failur
     let target = first.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()).ok_or_else(unknown)?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let signal = || match value("signal") {
+        None | Some("TERM") => Ok(Signal::SIGTERM),
+        Some("KILL") => Ok(Signal::SIGKILL),
+        Some(other) => Err((400, Failure::new(format!("`{other}` is no signal: expected TERM or KILL")))),
+    };
     match path {
-        "/directus/stop" => match value("signal") {
-            None | Some("TERM") => Ok(Request::Stop(Signal::SIGTERM)),
-            Some("KILL") => Ok(Request::Stop(Signal::SIGKILL)),
-            Some(other) => Err((400, Failure::new(format!("`{other}` is no signal: expected TERM or KILL")))),
-        },
+        "/directus/stop" => signal().map(Request::Stop),
+        "/server/stop" => signal().map(Request::StopServer),
+        "/server/start" => Ok(Request::StartServer),
         "/directus/start" if query.is_empty() => Ok(Request::Start(None)),
         "/directus/start" => {
             let number = |name: &str| value(name)?.parse::<u32>().ok();
@@ -160,6 +222,8 @@ mod tests {
         assert_eq!(asked("POST /directus/stop?signal=KILL HTTP/1.1"), Ok(Request::Stop(Signal::SIGKILL)));
         assert_eq!(asked("POST /directus/stop HTTP/1.1"), Ok(Request::Stop(Signal::SIGTERM)));
         assert_eq!(asked("POST /directus/start HTTP/1.1"), Ok(Request::Start(None)));
+        assert_eq!(asked("POST /server/stop?signal=KILL HTTP/1.1"), Ok(Request::StopServer(Signal::SIGKILL)));
+        assert_eq!(asked("POST /server/start HTTP/1.1"), Ok(Request::StartServer));
         let limit = RateLimit { points: 2, seconds: 3 };
         assert_eq!(asked("POST /directus/start?points=2&seconds=3 HTTP/1.1"), Ok(Request::Start(Some(limit))));
         assert_eq!(asked("POST /directus/restart?mode=strict HTTP/1.1"), Ok(Request::Restart(Mode::Strict)));
@@ -175,6 +239,7 @@ mod tests {
         assert_eq!(status("GET /directus/stop HTTP/1.1"), Err(404));
         assert_eq!(status("POST /directus/drop HTTP/1.1"), Err(404));
         assert_eq!(status("POST /directus/stop?signal=HUP HTTP/1.1"), Err(400));
+        assert_eq!(status("POST /server/stop?signal=HUP HTTP/1.1"), Err(400));
         assert_eq!(status("POST /directus/restart?mode=open HTTP/1.1"), Err(400));
         assert_eq!(status("POST /directus/start?points=2 HTTP/1.1"), Err(400));
         assert_eq!(status("POST /directus/sql HTTP/1.1"), Err(400));

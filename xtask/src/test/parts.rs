@@ -1,13 +1,17 @@
 //! The parts. A new one is a row in `PARTS` and a function.
 
-use super::{Counts, Part, RUNNER_ARGUMENT, Run, control::Control, counts::failed_specs, show};
+use super::{
+    Counts, Part, RUNNER_ARGUMENT, Run,
+    control::{Control, Server},
+    counts::failed_specs,
+    show,
+};
 use crate::{
     directus::{DbClient, Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules, npm},
     failure::{Context, Failure, Result},
     http::free_port,
-    process::Output,
     report::Ticker,
-    site::{Built, Profile, release, server_environment, start_server},
+    site::{Built, Profile, release, server_environment},
     soak::{Course, Stage},
     toolchain::{playwright, wasm_bindgen},
     workspace::{Scratch, copy_folder, without_settings},
@@ -509,7 +513,7 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
         .envs(server_environment(&site, port, Profile::Release, None))
         .env("DIRECTUS_URL", &directus_url)
         .env("DIRECTUS_SCHEMA_TOKEN", SCHEMA_TOKEN);
-    let server = start_server(&mut command, port, Output::Logged(&server_log), &mut ticker)?;
+    control.take(Server::start(command, port, server_log.clone(), &mut ticker)?);
 
     let artefacts = run.logs.join("e2e");
     let mut playwright = Command::new("npx");
@@ -538,7 +542,8 @@ fn e2e(run: &mut Run<'_>) -> Result<Counts> {
             control.last_lines().iter().for_each(|line| eprintln!("        {line}"));
         }
     }
-    drop(server);
+    // The server goes with it, before its site.
+    drop(control);
     counts += types;
     Ok(counts)
 }
