@@ -27,7 +27,10 @@ use std::{
 
 use any_spawner::Executor;
 use futures::StreamExt;
-use leptos::prelude::{Effect, Get, GetUntracked, Owner};
+use leptos::{
+    prelude::{Effect, Get, GetUntracked, Owner},
+    reactive::computed::ScopedFuture,
+};
 use leptos_directus::{
     ConnectionStatus, Directus, LiveRows, LiveStatus, NativeOptions, Query, Snapshot, UseRealtimeCollectionOptions,
     connection::ConnectionConfig, engine::Counts,
@@ -181,7 +184,7 @@ impl Stand {
             _undisturbed: None,
         };
         stand.is_right("the first rows").await;
-        stand.held = stand.directus.counts().await;
+        stand.held = stand.counts().await;
         stand
     }
 
@@ -243,16 +246,21 @@ impl Stand {
         assert!(at - since <= within, "{what}: noticed after {:?}", at - since);
     }
 
+    /// Where there are several of these, a handle is that of its own scope only there.
+    async fn counts(&self) -> Counts {
+        self.scope.with(|| ScopedFuture::new_untracked(self.directus.counts())).await
+    }
+
     /// Nothing of what went wrong stays behind, and nothing of the list once it goes.
     async fn end(self) {
         self.history.check();
-        eventually("as much to be held as before", async || match self.directus.counts().await {
+        eventually("as much to be held as before", async || match self.counts().await {
             counts if counts == self.held => Ok(()),
             counts => Err((counts, self.held)),
         })
         .await;
         self.reader.abort();
-        eventually("everything to be gone", async || match self.directus.counts().await {
+        eventually("everything to be gone", async || match self.counts().await {
             counts if counts == Counts::default() => Ok(()),
             counts => Err(counts),
         })
