@@ -594,6 +594,24 @@ fn what_is_put_aside_learns_what_becomes_of_its_author_s_writes() {
     assert_eq!(outbox.happens()[0], "2 conflict", "his is one");
 }
 
+/// Her newer change of the row is under way: what she had made before goes behind it, and not beside it.
+#[test]
+fn what_is_taken_up_waits_for_what_is_under_way() {
+    let (ada, bob) = (Some("ada".to_owned()), Some("bob".to_owned()));
+    let mut outbox = outbox();
+    outbox.want_who(NOW, Some(ada.clone()));
+    outbox.update_while_away(1, json!({ "title": "old" }), json!({ "title": "hers" }));
+    outbox.identity_changed(NOW, Some(bob));
+    outbox.identity_changed(NOW, Some(ada.clone()));
+    outbox.is_back();
+    outbox.update_of(2, json!({ "views": 1 }), json!({ "views": 2 }));
+    assert_eq!(outbox.happens(), ["2 waits", "2 sent", "send 2"]);
+    outbox.take_up(NOW, "drafts", &ada);
+    assert_eq!(outbox.happens(), ["1 waits"]);
+    outbox.answered(NOW, WriteId(2), Ok(json!({ "id": 7, "title": "old", "views": 2 })));
+    assert_eq!(outbox.happens(), ["2 confirmed", "touch 7", "compare 1"]);
+}
+
 /// It failed: the change of a row that was being created when somebody else came was refused when its author came back, because
 /// nobody told it the key.
 #[test]
