@@ -1,4 +1,4 @@
-import type { Page, Request } from "@playwright/test";
+import type { Locator, Page, Request } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
 import { expectNothingKept, holdings, inMegabytes, watchBegun } from "../support/cost.ts";
@@ -52,6 +52,17 @@ async function expectRightSoon(page: Page, healed: number, title: string, what: 
   const took = await recovery(page, healed, (text) => text === title, `${what}, and ${dead} reads over dead connections`);
   expect(dead).toBeLessThanOrEqual(DEAD_READS);
   expect(took).toBeLessThanOrEqual(SOON + dead * DEAD_READ);
+}
+
+/** The link is good again, and the page is right soon. From here on the page's time goes as everybody's: what is measured is true. */
+async function heals(page: Page, link: Link, row: { title: Locator }, title: string, what: string) {
+  const dead = deadReads(page);
+  const healed = await now(page);
+  await link.pass();
+  // The try that is under way is lost, and takes its 15 s to notice.
+  await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
+  await expect(row.title).toHaveText(title, { timeout: 40_000 });
+  await expectRightSoon(page, healed, title, what, dead());
 }
 
 /** A page with one row, opened over the link. */
@@ -170,14 +181,7 @@ test("a link that falls silent is found dead within 20 s, and the page is right 
   expect(await noticed(page, since, "silent")).toBeLessThanOrEqual(NOTICED_SILENCE);
   await expect(row.title).toHaveText(row.first);
 
-  const dead = deadReads(page);
-  // From here on the page's time goes as everybody's: what is measured is true.
-  const healed = await now(page);
-  await link.pass();
-  // The try that is under way is lost, and takes its 15 s to notice.
-  await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
-  await expect(row.title).toHaveText(missed, { timeout: 40_000 });
-  await expectRightSoon(page, healed, missed, "silent", dead());
+  await heals(page, link, row, missed, "silent");
   const live = `${row.first}, live`;
   await row.rename(live);
   await expect(row.title).toHaveText(live);
@@ -235,13 +239,7 @@ test("a machine that slept while its link died finds out by itself, though nobod
   expect(await noticed(page, woke, "slept")).toBeLessThanOrEqual(NOTICED_SILENCE);
   await expect(row.title).toHaveText(row.first);
 
-  const dead = deadReads(page);
-  const healed = await now(page);
-  await link.pass();
-  // The try that is under way is lost, and takes its 15 s to notice.
-  await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
-  await expect(row.title).toHaveText(missed, { timeout: 40_000 });
-  await expectRightSoon(page, healed, missed, "slept", dead());
+  await heals(page, link, row, missed, "slept");
   await expectInOrder(page, [row.first, missed]);
 });
 
