@@ -9,7 +9,7 @@ use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, UseRealtimeCollectionOptions};
 use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 /// One test at a time: what one of them measures is not what the other one costs.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -39,12 +39,12 @@ fn queries() -> Vec<Value> {
     ]
 }
 
-/// On PostgreSQL one write of many rows at a time: two of them may wait for each other's rows, which it notices after a second.
-/// By then what they announced was read twice, and what comes of it is seen within `revalidate_every` (README; issue 4).
-async fn alone_on_postgres() -> Option<MutexGuard<'static, ()>> {
-    static MANY: Mutex<()> = Mutex::const_new(());
-    let is_postgres = std::env::var("DIRECTUS_TEST_DB_CLIENT").is_ok_and(|client| client == "pg");
-    if is_postgres { Some(MANY.lock().await) } else { None }
+/// Writes many rows at once. Of two such writers who wait for each other's rows, PostgreSQL ends one after a second, Directus
+/// lets it try again a few times, and says then that it wrote nothing.
+async fn write_many(admin: &Admin, method: &str, path: &str, body: Value) {
+    let (status, answer) = admin.send(method, path, Some(body)).await;
+    let is_deadlock = status == 500 && answer.to_string().contains("Transaction failed");
+    assert!(status < 300 || is_deadlock, "{method} {path}: {status} {answer}");
 }
 
 struct Writer {
@@ -73,12 +73,6 @@ impl Writer {
         self.random.choice(rows).and_then(|row| row["id"].as_i64())
     }
 
-    /// The rows of a query.
-    async fn write_many(&self, method: &str, path: &str, body: Value) {
-        let _alone = alone_on_postgres().await;
-        self.admin.ok(method, path, Some(body)).await;
-    }
-
     /// One random write; how many rows it touched at most.
     async fn write(&mut self) -> usize {
         let path = format!("/items/{}", self.posts);
@@ -98,7 +92,8 @@ impl Writer {
             }
             6 => {
                 let query = json!({ "filter": { "views": { "_lt": self.random.i32(0..30) } }, "limit": -1 });
-                self.write_many("PATCH", &path, json!({ "query": query, "data": { "status": body["status"] } })).await;
+                let data = json!({ "status": body["status"] });
+                write_many(&self.admin, "PATCH", &path, json!({ "query": query, "data": data })).await;
                 return 10;
             }
             7 => {
@@ -117,14 +112,13 @@ impl Writer {
                 };
                 let batch: Vec<Value> = rows.into_iter().map(change).collect();
                 let count = batch.len();
-                let _alone = alone_on_postgres().await;
                 // Another writer may have deleted one of them: a refusal is as good as a write here.
                 self.admin.send("PATCH", &path, Some(batch.into())).await;
                 return count;
             }
             9 => {
                 let query = json!({ "filter": { "views": { "_gt": 96 } }, "limit": -1 });
-                self.write_many("DELETE", &path, json!({ "query": query })).await;
+                write_many(&self.admin, "DELETE", &path, json!({ "query": query })).await;
                 return 5;
             }
             _ => {
@@ -256,52 +250,4 @@ async fn live_rows_equal_rest_after_each_pause_under_random_writes() {
     }
     assert!(keys_read() >= before + 4, "a long list is read by its keys where one row changes");
     println!("{changed} rows changed at most, all {} lists equal to REST; slowest round {slowest:?}", lists.len());
-}
-
-/// Nothing but the events and what follows from them reads here: on PostgreSQL, whoever reads at once reads what was before.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_of_a_batch_that_were_announced_too_early_are_right_two_seconds_later() {
-    let _turn = TURN.lock().await;
-    let admin = Admin::new();
-    admin.remove_collections(&["batches"]).await;
-    let batches = admin.collection("batches", counting_key(), vec![field("views", "integer")]).await;
-    let path = format!("/items/{batches}");
-    let rows: Vec<Value> = (0..200).map(|views| json!({ "views": views })).collect();
-    admin.ok("POST", &path, Some(rows.into())).await;
-    let owner = Owner::new();
-    let queries = [
-        json!({ "sort": ["views"] }),
-        json!({ "sort": ["-views"], "limit": 10 }),
-        json!({ "filter": { "views": { "_gte": 1000 } } }),
-        json!({ "filter": { "id": { "_eq": 7 } } }),
-    ];
-    let lists: Vec<(Value, LiveRows)> = owner.with(|| {
-        let directus = Directus::native(NativeOptions::new(&admin.url).token(&admin.token));
-        let watch = |query: Value| {
-            let parsed = Query::from_json(&query.to_string()).unwrap();
-            let options = UseRealtimeCollectionOptions::default().revalidate_every(Duration::MAX);
-            (query, directus.watch(&batches, parsed, options))
-        };
-        queries.map(watch).into()
-    });
-    past_the_first_seconds(Instant::now()).await;
-    let (mut written, mut slowest) = (Instant::now(), Duration::ZERO);
-    for round in 0..5 {
-        for (query, list) in &lists {
-            let expected = truth(&admin, &batches, query).await;
-            eventually(&format!("{query} to equal REST in round {round}"), async || {
-                let shown = list.snapshot();
-                let is_right = shown.rows == expected && shown.status == LiveStatus::Live;
-                if is_right { Ok(()) } else { Err((expected.clone(), shown)) }
-            })
-            .await;
-        }
-        slowest = slowest.max(if round == 0 { Duration::ZERO } else { written.elapsed() });
-        let batch: Vec<Value> = (1..=30).map(|id| json!({ "id": id, "views": 1000 * (round % 2) + id })).collect();
-        admin.ok("PATCH", &path, Some(batch.into())).await;
-        written = Instant::now();
-    }
-    println!("all were right {slowest:?} after a batch at latest");
-    // Else it is settled after ten seconds, or never.
-    assert!(slowest < Duration::from_secs(9), "a second after the last event, and a read: {slowest:?}");
 }

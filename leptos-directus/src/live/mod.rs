@@ -7,7 +7,8 @@
 //! about rows that left (H3). What is shown was always read, with the query's own filter and after the hint, and reads are
 //! made one after the other: so nothing goes backwards, and a read that was sent after the last hint is right. Where Directus
 //! announces rows before its transaction ends (H18: batches, on databases that give reads a connection of their own), it may be
-//! too early: so what a hint named and what did not change when it was read is read once more, a second after the last hint.
+//! too early: so what a hint named and what did not change when it was read is read once more, a second after the last hint, and
+//! for half a minute with whatever is announced later.
 //!
 //! # What is read
 //! The **window**, that is all that the query's REST read returns, or only the **keys** in doubt: the query's fields under its

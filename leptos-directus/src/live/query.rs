@@ -499,8 +499,10 @@ impl LiveQuery {
     pub fn hint(&mut self, now: Millis, keys: &[Key]) {
         let (last, bound) = (ReadId(self.next_read), self.config.keys_at_most);
         if now < self.fresh_until {
-            self.settling.told(now, last, &[], bound);
-        } else if !self.is_about_others(keys) {
+            self.settling.told_of_a_rest(now, last, bound);
+        } else if self.is_about_others(keys) {
+            self.settling.told_of_others(now);
+        } else {
             self.settling.told(now, last, keys, bound);
         }
         self.suspect(now, keys);

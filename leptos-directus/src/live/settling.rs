@@ -3,7 +3,10 @@
 //! Directus announces the rows of a batch (`PATCH /items/…` with an array of rows) one by one while its transaction is still
 //! open (`ItemsService.updateBatch` of @directus/api 39.2.1). Where reads have a connection of their own, as with PostgreSQL, a
 //! read that follows such an event at once finds the row as it was before (hazard H18). So what did not change when it was read
-//! is read once more, when nothing was announced for a moment; where there never is such a moment, twice, ten seconds apart.
+//! is read once more, when nothing was announced for a moment; where there never is such a moment, every ten seconds.
+//!
+//! Such a moment may also be one in which the transaction waits for another one that changes a row of it, too. It announces that
+//! row when it goes on. So for half a minute what was announced is read again together with whatever is announced later.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,16 +20,32 @@ use crate::{
 const STILL: Duration = Duration::from_secs(1);
 /// Where something is announced all the time, it is read again this often.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A transaction that is open for longer after an event is not waited for.
+const LONGEST: Duration = Duration::from_secs(30);
 
-/// An event of a key.
+/// An event of a key, or of anything.
 #[derive(Clone, Copy, Debug)]
 struct Told {
+    at: Millis,
+    /// From then on later events say nothing of its transaction.
+    until: Millis,
     /// The last read that was sent before it.
     after: ReadId,
     /// Another one came for the same key: a change that shows may be that of the other.
     twice: bool,
-    /// It was read at an interval, because it was never still.
-    was_read: bool,
+    /// When it was read once more, and whether all was still then.
+    read: Option<(Millis, bool)>,
+}
+
+impl Told {
+    /// When it was read after its transaction had had the time to end, had that said all it had to say.
+    fn settled(&self) -> Option<Millis> {
+        self.read.filter(|(_, still)| *still).map(|(at, _)| at)
+    }
+
+    fn is_over(&self, now: Millis) -> bool {
+        now >= self.until && self.read.is_some_and(|(at, _)| at >= after(self.at, STILL))
+    }
 }
 
 /// What is to be read once more.
@@ -34,32 +53,53 @@ struct Told {
 pub(super) struct Settling {
     /// By key, as long as they are few.
     keys: BTreeMap<Key, Told>,
-    /// Whatever it may be; whether everything was read at an interval.
-    all: Option<bool>,
+    /// Whatever it may be.
+    all: Option<Told>,
     /// When something was announced last, and since when there has been no second read.
     last: Millis,
     since: Millis,
+    /// When something was announced last, these or other rows.
+    heard: Millis,
 }
 
 impl Settling {
-    /// Something was announced after this read was sent; without keys, it may be about anything.
-    pub(super) fn told(&mut self, now: Millis, after: ReadId, keys: &[Key], bound: usize) {
-        if !self.is_any() {
+    /// Something was announced after this read was sent. Without keys it may be about anything, and so is whatever else its
+    /// transaction announces.
+    pub(super) fn told(&mut self, now: Millis, after_read: ReadId, keys: &[Key], bound: usize) {
+        self.told_of_others(now);
+        if self.all.iter().chain(self.keys.values()).all(|told| told.settled().is_some()) {
             self.since = now;
+            self.forget(now);
         }
         self.last = now;
+        let told = Told { at: now, until: after(now, LONGEST), after: after_read, twice: false, read: None };
         if keys.is_empty() {
-            self.all = Some(false);
+            let until = self.all.map_or(now, |all| all.until);
+            self.all = Some(Told { until, ..told });
         }
         for key in keys {
-            if let Some(told) = self.keys.get_mut(key) {
-                *told = Told { after, twice: true, was_read: false };
+            if let Some(known) = self.keys.get_mut(key) {
+                *known = Told { twice: true, ..told };
             } else if self.keys.len() < bound {
-                self.keys.insert(key.clone(), Told { after, twice: false, was_read: false });
+                self.keys.insert(key.clone(), told);
             } else {
-                self.all = Some(false);
+                self.keys.clear();
+                self.all = Some(told);
             }
         }
+    }
+
+    /// What was announced may be the rest of something whose beginning was announced to nobody, and may be about anything.
+    pub(super) fn told_of_a_rest(&mut self, now: Millis, after_read: ReadId, bound: usize) {
+        self.told(now, after_read, &[], bound);
+        if let Some(all) = &mut self.all {
+            all.until = after(now, LONGEST);
+        }
+    }
+
+    /// Something was announced about other rows: perhaps by the transaction that announced one of these.
+    pub(super) fn told_of_others(&mut self, now: Millis) {
+        self.heard = now;
     }
 
     /// A read shows that this row changed: so what was announced of it before that had happened by then.
@@ -74,13 +114,31 @@ impl Settling {
         self.keys.keys()
     }
 
-    fn is_any(&self) -> bool {
-        self.all.is_some() || !self.keys.is_empty()
+    fn forget(&mut self, now: Millis) {
+        self.keys.retain(|_, told| !told.is_over(now));
+        self.all.take_if(|told| told.is_over(now));
+    }
+
+    /// When this is to be read once more. What was settled already, not at every event of something else.
+    fn due_of(&self, told: &Told) -> Option<Millis> {
+        match told.settled() {
+            None => Some(after(self.last, STILL).min(after(self.since, PATIENCE))),
+            Some(read) => (read < after(self.heard, STILL)).then(|| after(read, PATIENCE)),
+        }
     }
 
     /// When to read once more.
     pub(super) fn due(&self) -> Option<Millis> {
-        self.is_any().then(|| after(self.last, STILL).min(after(self.since, PATIENCE)))
+        let mut earliest = None;
+        for told in self.all.iter().chain(self.keys.values()) {
+            let due = self.due_of(told);
+            if told.settled().is_none() {
+                // As a rule nothing is due before that, and this is asked at every event.
+                return due;
+            }
+            earliest = earliest.into_iter().chain(due).min();
+        }
+        earliest
     }
 
     /// A read is sent: what it is to be of, besides what is in doubt anyway.
@@ -88,16 +146,15 @@ impl Settling {
         if self.due().is_none_or(|due| now < due) {
             return Doubt::default();
         }
-        let mut doubt = if self.all.is_some() { Doubt::All } else { Doubt::default() };
+        let still = now >= after(self.last, STILL);
+        let all_due = self.all.and_then(|all| self.due_of(&all)).is_some_and(|due| now >= due);
+        let mut doubt = if all_due { Doubt::All } else { Doubt::default() };
+        // A key more costs no read.
         doubt.add(self.keys.keys(), bound);
-        if now >= after(self.last, STILL) {
-            *self = Self::default();
-        } else {
-            // Its transaction may not have ended yet. Another interval later it has: it would be read for ever otherwise.
-            self.since = now;
-            self.keys.retain(|_, told| !std::mem::replace(&mut told.was_read, true));
-            self.all = self.all.filter(|was_read| !was_read).map(|_| true);
-        }
+        let read = self.keys.values_mut().chain(self.all.as_mut().filter(|_| all_due));
+        read.for_each(|told| told.read = Some((now, still)));
+        self.since = now;
+        self.forget(now);
         doubt
     }
 }
@@ -158,27 +215,97 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_never_still_it_is_read_twice_at_intervals() {
+    fn where_it_is_never_still_it_is_read_at_intervals_for_half_a_minute() {
         let mut settling = told(&[(0, 0, &[1])]);
-        let reads = reads_beside(&mut settling, 2, 35_000);
-        assert_eq!(reads, [(10_000, of(&[1, 2])), (20_000, of(&[1, 2])), (30_000, of(&[2]))]);
-        assert_eq!(settling.take(36_000, BOUND), of(&[2]));
+        let reads = reads_beside(&mut settling, 2, 45_000);
+        let both = |at| (at, of(&[1, 2]));
+        assert_eq!(reads, [both(10_000), both(20_000), both(30_000), (40_000, of(&[2]))]);
+        assert_eq!(settling.take(46_000, BOUND), of(&[2]));
+        assert_eq!(settling.due(), None);
+    }
+
+    /// Whatever else its transaction announces may be about anything, too.
+    #[test]
+    fn what_may_be_about_anything_is_read_once_more_and_not_with_the_next_key() {
+        let mut settling = told(&[(0, 0, &[]), (900, 0, &[])]);
+        assert_eq!(settling.due(), Some(1_900));
+        assert_eq!(settling.take(1_900, BOUND), Doubt::All);
+        settling.told(2_000, ReadId(0), &keys(&[1]), BOUND);
+        assert_eq!(settling.take(3_000, BOUND), of(&[1]));
+        let mut settling = told(&[(0, 0, &[])]);
+        assert_eq!(reads_beside(&mut settling, 1, 25_000), [(10_000, Doubt::All), (20_000, of(&[1]))]);
+    }
+
+    #[test]
+    fn more_keys_than_are_kept_are_everything_for_half_a_minute() {
+        let mut settling = told(&[(0, 0, &[1, 2, 3, 4])]);
+        let reads = reads_beside(&mut settling, 1, 45_000);
+        let whole = |at| (at, Doubt::All);
+        assert_eq!(reads, [whole(10_000), whole(20_000), whole(30_000), (40_000, of(&[1]))]);
+        // The same of a rest whose beginning nobody heard.
+        let mut settling = Settling::default();
+        settling.told_of_a_rest(0, ReadId(0), BOUND);
+        let reads = reads_beside(&mut settling, 1, 45_000);
+        assert_eq!(reads, [whole(10_000), whole(20_000), whole(30_000), (40_000, of(&[1]))]);
+    }
+
+    /// Its transaction waited for another one, and goes on.
+    #[test]
+    fn what_was_read_when_all_was_still_is_read_again_with_what_comes_later() {
+        let mut settling = told(&[(0, 0, &[1])]);
+        assert_eq!(settling.take(1_000, BOUND), of(&[1]));
+        assert_eq!(settling.due(), None, "not by itself");
+        settling.told(1_050, ReadId(0), &keys(&[2]), BOUND);
+        assert_eq!(settling.due(), Some(2_050));
+        assert_eq!(settling.take(2_050, BOUND), of(&[1, 2]));
+        settling.told(29_000, ReadId(0), &keys(&[3]), BOUND);
+        assert_eq!(settling.take(30_000, BOUND), of(&[1, 2, 3]));
+        // Half a minute is over for the first one, and then for the second.
+        settling.told(31_049, ReadId(0), &keys(&[4]), BOUND);
+        settling.told(31_051, ReadId(0), &keys(&[4]), BOUND);
+        assert_eq!(settling.take(32_051, BOUND), of(&[2, 3, 4]));
+        settling.told(33_000, ReadId(0), &keys(&[5]), BOUND);
+        assert_eq!(settling.take(34_000, BOUND), of(&[3, 4, 5]));
+    }
+
+    #[test]
+    fn everything_is_read_again_with_what_comes_later_but_every_ten_seconds() {
+        let mut settling = told(&[(0, 0, &[1, 2, 3, 4])]);
+        assert_eq!(settling.take(1_000, BOUND), Doubt::All);
+        settling.told(2_000, ReadId(0), &keys(&[5]), BOUND);
+        assert_eq!(settling.take(3_000, BOUND), of(&[5]));
+        assert_eq!(settling.due(), Some(11_000));
+        settling.told(10_000, ReadId(0), &keys(&[6]), BOUND);
+        assert_eq!(settling.take(11_000, BOUND), Doubt::All);
+        assert_eq!(settling.due(), None);
+    }
+
+    /// It goes on for longer than an interval.
+    #[test]
+    fn what_was_read_at_an_interval_is_read_when_all_is_still() {
+        let mut settling = told(&[(0, 0, &[1, 2, 3, 4])]);
+        assert_eq!(reads_beside(&mut settling, 1, 12_000), [(10_000, Doubt::All)]);
+        assert_eq!(settling.due(), Some(13_000));
+        assert_eq!(settling.take(13_000, BOUND), Doubt::All);
+    }
+
+    #[test]
+    fn what_is_announced_of_others_has_it_read_again_every_ten_seconds() {
+        let mut settling = told(&[(0, 0, &[1])]);
+        settling.told_of_others(500);
+        assert_eq!(settling.due(), Some(1_000), "others are no reason to wait");
+        assert_eq!(settling.take(1_000, BOUND), of(&[1]));
+        let mut reads = Vec::new();
+        for at in (1_500..60_000).step_by(500) {
+            settling.told_of_others(at);
+            reads.extend(settling.take(at, BOUND).is_any().then_some(at));
+        }
+        assert_eq!(reads, [11_000, 21_000, 31_000]);
         assert_eq!(settling.due(), None);
     }
 
     #[test]
-    fn where_it_is_never_still_everything_is_read_twice_and_not_for_ever() {
-        let mut settling = told(&[(0, 0, &[])]);
-        let reads = reads_beside(&mut settling, 1, 35_000);
-        assert_eq!(reads, [(10_000, Doubt::All), (20_000, Doubt::All), (30_000, of(&[1]))]);
-        // More keys than are kept, and then few again.
-        let mut settling = told(&[(0, 0, &[1, 2, 3, 4])]);
-        let reads = reads_beside(&mut settling, 1, 35_000);
-        assert_eq!(reads, [(10_000, Doubt::All), (20_000, Doubt::All), (30_000, of(&[1]))]);
-    }
-
-    #[test]
-    fn what_is_announced_again_after_it_was_read_is_read_twice_again() {
+    fn what_is_announced_again_after_it_was_read_is_read_again() {
         let mut settling = told(&[(0, 0, &[])]);
         settling.told(9_500, ReadId(0), &keys(&[1]), BOUND);
         assert_eq!(settling.take(10_000, BOUND), Doubt::All);
@@ -187,7 +314,7 @@ mod tests {
         settling.told(29_500, ReadId(0), &keys(&[2]), BOUND);
         assert_eq!(settling.take(30_000, BOUND), Doubt::All);
         settling.told(39_500, ReadId(0), &keys(&[2]), BOUND);
-        assert_eq!(settling.take(40_000, BOUND), of(&[2]));
+        assert_eq!(settling.take(40_000, BOUND), of(&[1, 2]));
     }
 
     #[test]

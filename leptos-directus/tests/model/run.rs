@@ -186,9 +186,9 @@ impl Run {
                 }
                 tell(world, *at, EventKind::Update, keys, *frames, *told);
             }
-            Op::Batch { at, picks, field, kind } => {
+            Op::Batch { at, picks, field, kind, waits } => {
                 let keys = chosen(world, *at, picks);
-                world.batch(*at, keys, *field, *kind);
+                world.batch(*at, keys, *field, *kind, *waits);
             }
             Op::Delete { at, picks, frames, told } => {
                 let keys = chosen(world, *at, picks);
@@ -227,6 +227,7 @@ impl Run {
     fn check(&mut self) -> Result<(), String> {
         let world = &mut self.world;
         world.mend();
+        world.pass(world.settles_at.saturating_sub(world.now))?;
         // What the page itself wrote, first: it is the last that is written.
         let until = world.now + world.writes_take();
         while !world.is_written() {
@@ -317,6 +318,8 @@ impl Run {
 
     /// Nothing happens, and so nothing is read, and everything stays as it is.
     fn quiet(&mut self) -> Result<(), String> {
+        // What was announced of other rows has some read again, ten seconds after they were.
+        self.world.pass(11_000)?;
         let before = self.world.reads();
         self.world.pass(2 * 60_000)?;
         for id in self.ids() {

@@ -85,6 +85,8 @@ pub(crate) enum Op {
         picks: Vec<u8>,
         field: Field,
         kind: u8,
+        /// For another transaction, in its midst and for seconds.
+        waits: bool,
     },
     /// Made and deleted in one breath.
     Flash {
@@ -278,8 +280,8 @@ fn write() -> impl Strategy<Value = Op> {
             .prop_map(|(at, picks, frames, told)| Op::Delete { at, picks, frames, told }),
         1 => (collection(), 0..40_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
         1 => (collection(), 0..24_u8).prop_map(|(at, kind)| Op::Flash { at, kind }),
-        2 => (collection(), picks(), field(), 0..24_u8)
-            .prop_map(|(at, picks, field, kind)| Op::Batch { at, picks, field, kind }),
+        2 => (collection(), picks(), field(), 0..24_u8, prop::bool::weighted(0.3))
+            .prop_map(|(at, picks, field, kind, waits)| Op::Batch { at, picks, field, kind, waits }),
     ]
 }
 

@@ -186,6 +186,8 @@ pub(crate) struct World {
     /// Calls of the engine so far.
     pub(crate) steps: u64,
     pub(crate) rows_written: u64,
+    /// When all is shown that a transaction announced before it waited.
+    pub(crate) settles_at: Millis,
     pub(crate) all_reads: u64,
     pub(crate) key_reads: u64,
     log: VecDeque<String>,
@@ -236,6 +238,7 @@ impl World {
             held_open: false,
             steps: 0,
             rows_written: 0,
+            settles_at: 0,
             all_reads: 0,
             key_reads: 0,
             log: VecDeque::new(),
@@ -1063,16 +1066,25 @@ impl World {
         }
     }
 
-    /// A transaction that announces each of its updates before it ends, and the last one right before.
-    pub(crate) fn batch(&mut self, collection: Collection, keys: Vec<Value>, field: Field, kind: u8) {
+    /// A transaction that announces each of its updates before it ends, and the last one right before. It may have to wait for
+    /// another one in its midst.
+    pub(crate) fn batch(&mut self, collection: Collection, keys: Vec<Value>, field: Field, kind: u8, waits: bool) {
         if keys.is_empty() {
             return;
         }
         self.note(|| format!("a batch updates {} {keys:?}", collection.name()));
         self.mark(collection, EventKind::Update, keys.len(), true);
-        let ends = self.now + 1 + self.upto(200);
+        let mut ends = self.now + 1 + self.upto(200);
         let mut events: Vec<Millis> = keys.iter().map(|_| self.now + self.upto(ends - self.now)).collect();
         events.sort_unstable();
+        if waits {
+            let wait = 1_000 + self.upto(7_000);
+            let goes_on = self.upto(keys.len() as u64) as usize;
+            events.iter_mut().skip(goes_on).for_each(|at| *at += wait);
+            ends += wait;
+            // Who knows no key of it, or hears of others only, reads again ten seconds after they did last.
+            self.settles_at = self.settles_at.max(ends + 10_000);
+        }
         if let Some(last) = events.last_mut() {
             *last = ends;
         }

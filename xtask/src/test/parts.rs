@@ -231,6 +231,9 @@ fn is_real(name: &str) -> bool {
 /// Tests of permissions with filters and lists of fields.
 const RULES: &str = "real_rules";
 
+/// What reads that have a connection of their own show.
+const POSTGRES: &str = "real_postgres";
+
 fn is_browser(name: &str) -> bool {
     name.starts_with("browser")
 }
@@ -287,7 +290,12 @@ fn against(run: &mut Run<'_>, version: &str, db_client: DbClient) -> Result<Coun
         ("leptos-directus", &["test", "-p", "leptos-directus", "--features", "ssr"][..]),
         ("server", &["test", "-p", "server"]),
     ] {
-        let files = test_files(run, package, |name| is_real(name) && (name != RULES || has_rules(version)));
+        let is_for_it = |name: &str| match name {
+            RULES => has_rules(version),
+            POSTGRES => db_client == DbClient::Pg,
+            name => is_real(name),
+        };
+        let files = test_files(run, package, is_for_it);
         if files.is_empty() {
             continue;
         }
@@ -318,7 +326,6 @@ fn against(run: &mut Run<'_>, version: &str, db_client: DbClient) -> Result<Coun
             command.env(format!("DIRECTUS_TEST_URL{suffix}"), &url);
             command.env(format!("DIRECTUS_TEST_CONTROL_URL{suffix}"), control.url());
             command.env("DIRECTUS_TEST_ADMIN_TOKEN", &token);
-            command.env("DIRECTUS_TEST_DB_CLIENT", format!("{db_client:?}").to_lowercase());
         }
         // Directus goes before its folder.
         running.push((control, scratch, mode, log));

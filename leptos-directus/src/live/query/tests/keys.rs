@@ -214,6 +214,56 @@ fn what_was_announced_and_did_not_change_is_read_once_more_when_all_is_still() {
     assert!(is_quiet(&live), "it may have been a field that nobody asked for");
 }
 
+/// Where two transactions wait for each other's rows, PostgreSQL takes a second to notice.
+#[test]
+fn what_was_announced_before_its_transaction_waited_is_read_again_when_that_goes_on() {
+    let mut live = live(&by("views"), all());
+    live.hint(NOW, &[key(7)]);
+    let first = keys_read(&mut live, &[7]);
+    live.reply(NOW, first, Ok(page(vec![row(7, 70)])));
+    live.tick(NOW + SECOND);
+    let second = keys_read(&mut live, &[7]);
+    live.reply(NOW + SECOND, second, Ok(page(vec![row(7, 70)])));
+    assert!(is_quiet(&live));
+    let goes_on = NOW + 8 * SECOND;
+    live.hint(goes_on, &[key(8)]);
+    let third = keys_read(&mut live, &[8]);
+    live.reply(goes_on, third, Ok(page(vec![row(8, 80)])));
+    live.tick(goes_on + SECOND);
+    let fourth = keys_read(&mut live, &[7, 8]);
+    live.reply(goes_on + SECOND, fourth, Ok(page(vec![row(7, 70), changed(8, 80)])));
+    assert!(is_quiet(&live));
+    // Where what comes later shows at once, that is read once, and the rest ten seconds after it was.
+    live.hint(goes_on + 2 * SECOND, &[key(9)]);
+    let fifth = keys_read(&mut live, &[9]);
+    live.reply(goes_on + 2 * SECOND, fifth, Ok(page(vec![changed(9, 90)])));
+    assert_eq!(live.deadline(), Some(goes_on + 11 * SECOND));
+    live.tick(goes_on + 11 * SECOND);
+    let last = keys_read(&mut live, &[7]);
+    live.reply(goes_on + 11 * SECOND, last, Ok(page(vec![changed(7, 70)])));
+    assert!(is_quiet(&live));
+    // Who shows one row is told that others were announced.
+    let only = LiveConfig { only_key: Some(key(7)), ..LiveConfig::default() };
+    let mut live = LiveQuery::new(only, None, NOW);
+    live.feed(NOW, Feed::Up);
+    let mut read_at = |at: Millis, hinted: Option<i64>| {
+        match hinted {
+            Some(hinted) => live.hint(at, &[key(hinted)]),
+            None => live.tick(at),
+        }
+        let read = window_read(&mut live);
+        live.reply(at, read, Ok(page(vec![row(7, 70)])));
+        (live.next_output(), live.deadline()).1
+    };
+    let later = NOW + 20 * SECOND;
+    read_at(NOW, None);
+    read_at(later, Some(7));
+    read_at(later + SECOND, None);
+    live.hint(later + 2 * SECOND, &[key(8)]);
+    assert_eq!(scopes(&mut live), []);
+    assert_eq!(live.deadline(), Some(later + 11 * SECOND));
+}
+
 #[test]
 fn a_key_of_which_two_things_were_announced_is_read_once_more() {
     let mut live = live(&by("views"), all());
@@ -285,7 +335,7 @@ fn the_first_rows_settle_nothing() {
 }
 
 /// A busy collection: a hint every half second, from the connect on. What may be the rest of a batch, or of a long transaction,
-/// is read twice more, and after that only what the hints name.
+/// is read again for half a minute after its last event, and after that only what the hints name.
 #[test]
 fn where_hints_never_end_the_window_is_not_read_for_ever() {
     let mut live = live(&by("views"), all());
@@ -309,7 +359,7 @@ fn where_hints_never_end_the_window_is_not_read_for_ever() {
             live.reply(at, read, Ok(page(rows)));
         }
     }
-    assert_eq!(whole, [0, 10, 20]);
+    assert_eq!(whole, [0, 10, 20, 30, 40]);
     assert!(late >= 119 * SECOND, "the row is followed all the time");
 }
 
