@@ -13,12 +13,18 @@ const pages = new Map();
 /** Notes from now on what no page may show at any time: a row twice, and no rows where there always are some. */
 function watch(neverEmpty) {
   let hadRows = false;
+  const began = Date.now();
+  window.counts = [];
   const look = () => {
     const keys = [...document.querySelectorAll("tbody tr[data-key]")].map((row) => row.getAttribute("data-key"));
     const twice = keys.find((key, place) => keys.indexOf(key) !== place);
     if (twice !== undefined) window.wrong ??= `it showed the row ${twice} twice: ${keys}`;
     if (neverEmpty && hadRows && keys.length === 0) window.wrong ??= "it blanked";
     hadRows ||= keys.length > 0;
+    const says = document.querySelector("#rows")?.textContent ?? "no heading";
+    const count = `${keys.length} where it says ${says}`;
+    if (window.counts.at(-1)?.count !== count) window.counts.push({ at: Date.now() - began, count });
+    window.counts.splice(0, window.counts.length - 40);
   };
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true });
   look();
@@ -36,8 +42,9 @@ const does = {
     await page.evaluate(watch, neverEmpty);
     return null;
   },
-  look({ page: number }) {
-    return pages.get(number).evaluate(() => ({
+  async look({ page: number }) {
+    const shown = await pages.get(number).evaluate(() => ({
+      counts: window.counts,
       wrong: window.wrong ?? null,
       status: document.querySelector("[data-status]")?.getAttribute("data-status"),
       notice: document.querySelector(".explore .notice")?.textContent ?? null,
@@ -48,6 +55,11 @@ const does = {
         ),
       })),
     }));
+    if (shown.rows.length === 0) {
+      const html = await pages.get(number).evaluate(() => document.querySelector(".explore")?.innerHTML.slice(-2000));
+      console.error(`page ${number} shows no rows: ${JSON.stringify({ ...shown, html })}`);
+    }
+    return shown;
   },
   async offline({ page: number, is }) {
     await pages.get(number).context().setOffline(is);

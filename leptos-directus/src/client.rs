@@ -1043,6 +1043,8 @@ impl Driver {
             }
             Command::ForgetStores(session) => self.forget_stores(session),
             Command::Visitor { before, who } => {
+                // Where the page knew nobody, whoever waits to write may have been named.
+                let before = before.or_else(|| self.outbox.last_known().cloned());
                 let is_news = self.visitor.is_news(before.as_ref(), &who);
                 self.visitor = Visitor::Is(who.clone());
                 if is_news {

@@ -3,9 +3,11 @@
 
 mod real;
 
+use std::time::{Duration, Instant};
+
 use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, UseRealtimeCollectionOptions};
-use real::{Admin, counting_key, eventually, field};
+use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
 use serde_json::{Value, json};
 
 /// In an order in which they can be removed: who refers to others goes first.
@@ -57,6 +59,7 @@ const QUERIES: &[(&str, &str, &str, &str, &[&str])] = &[
         r#"{"fields":["id"],"filter":{"remarks":{"_none":{"text":{"_eq":"no"}}}}}"#,
         &["remarks"],
     ),
+    ("without what leads back", "essays", "id", r#"{"fields":["id","remarks.*.*"],"backlink":false}"#, &["remarks"]),
     ("count of o2m", "essays", "id", r#"{"fields":["id","count(remarks)"]}"#, &["remarks"]),
     ("json", "essays", "id", r#"{"fields":["id","payload"],"sort":["-id"]}"#, &[]),
     ("no sort where there is a sort field", "essays", "id", r#"{"fields":["id","title"]}"#, &[]),
@@ -387,5 +390,88 @@ async fn lists_of_directus_s_own_collections_equal_rest_after_each_write() {
         }
         assert!(before.is_empty(), "{before:?}");
         admin.ok("DELETE", &first, None).await;
+    }
+}
+
+/// What the database changes by itself is announced by nobody (hazard H15), and neither is what is saved in a content version.
+/// An app says what to watch, or how often to look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_directus_does_not_announce_is_seen_by_what_is_watched_and_at_the_interval() {
+    const STEMS: [&str; 2] = ["chapters", "books"];
+    let admin = Admin::new();
+    for stem in STEMS {
+        admin.remove_collections(&[stem]).await;
+    }
+    let fields = vec![field("title", "string"), field("part_of", "integer")];
+    let books = admin.collection("books", counting_key(), fields).await;
+    let chapters = admin.collection("chapters", counting_key(), vec![field("book", "integer")]).await;
+    admin.ok("PATCH", &format!("/collections/{books}"), Some(json!({ "meta": { "versioning": true } }))).await;
+    for (from, field) in [(&chapters, "book"), (&books, "part_of")] {
+        let schema = json!({ "on_delete": "CASCADE" });
+        let relation = json!({ "collection": from, "field": field, "related_collection": books, "schema": schema });
+        admin.ok("POST", "/relations", Some(relation)).await;
+    }
+    // A long list: what leaves with another row is not read with it.
+    let titles: Vec<Value> = (1..=70).map(|number| json!({ "title": format!("book {number}") })).collect();
+    admin.ok("POST", &format!("/items/{books}"), Some(titles.into())).await;
+    let parts = [1, 2].map(|book| json!({ "title": "a part", "part_of": book }));
+    admin.ok("POST", &format!("/items/{books}"), Some(parts.to_vec().into())).await;
+    let of = [1, 1, 2, 3].map(|book| json!({ "book": book }));
+    admin.ok("POST", &format!("/items/{chapters}"), Some(of.to_vec().into())).await;
+    let version = json!({ "key": "draft", "name": "Draft", "collection": books, "item": "3" });
+    let version = admin.ok("POST", "/versions", Some(version)).await;
+    let save = format!("/versions/{}/save", version["id"].as_str().expect("it has a key"));
+    admin.ok("POST", &save, Some(json!({ "title": "book 3, drafted" }))).await;
+
+    let owner = Owner::new();
+    let directus = owner.with(|| Directus::native(NativeOptions::new(&admin.url).token(&admin.token)));
+    let list = |about: &'static str, collection: &str, query: Query, options: UseRealtimeCollectionOptions| Watched {
+        about,
+        collection: collection.to_owned(),
+        query: query.for_reading("id").to_json(),
+        hidden_key: None,
+        list: owner.with(|| directus.watch(collection, query, options)),
+    };
+    let never = || UseRealtimeCollectionOptions::default().revalidate_every(Duration::MAX);
+    let soon = || UseRealtimeCollectionOptions::default().revalidate_every(Duration::from_secs(1));
+    let all = || Query::new().fields(["id", "book"]);
+    let parts = || Query::new().fields(["id"]).sort("id");
+    let seen = [
+        list("chapters, with books watched", &chapters, all(), never().watch([books.clone()])),
+        list("chapters, looked at each second", &chapters, all(), soon()),
+        list("parts, with books watched", &books, parts(), never().watch([books.clone()])),
+        list("parts, looked at each second", &books, parts(), soon()),
+    ];
+    let unseen = [
+        list("chapters, with nothing watched", &chapters, all(), never()),
+        list("parts, with nothing watched", &books, parts(), never()),
+    ];
+    let draft = || Query::new().fields(["id", "title"]).version("draft");
+    let drafts = list("drafts, looked at each second", &books, draft(), soon());
+    for list in seen.iter().chain(&unseen).chain([&drafts]) {
+        list.is_right(&admin, "the start").await;
+    }
+    past_the_first_seconds(Instant::now()).await;
+    let [chapters_before, parts_before] = unseen.each_ref().map(|list| list.list.snapshot().rows);
+    let mut shown = seen.each_ref().map(|list| list.list.snapshot().rows);
+    for book in [1, 2] {
+        let path = format!("/items/{books}/{book}");
+        admin.ok("DELETE", &path, None).await;
+        for (list, shown) in seen.iter().zip(&mut shown) {
+            list.has_changed(&admin, &format!("DELETE {path}"), shown).await;
+        }
+    }
+    let [unseen_chapters, unseen_parts] = unseen.each_ref().map(|list| list.list.snapshot().rows);
+    assert_eq!(unseen_chapters, chapters_before, "it was announced, or read for another reason");
+    assert_eq!(unseen_parts.len(), parts_before.len() - 2, "the parts are not announced");
+    let mut drafted = drafts.list.snapshot().rows;
+    assert!(drafted.iter().any(|row| row["title"] == "book 3, drafted"), "{drafted:?}");
+    admin.ok("POST", &save, Some(json!({ "title": "book 3, drafted again" }))).await;
+    drafts.has_changed(&admin, "what is saved in a version", &mut drafted).await;
+    drop((seen, unseen, drafts));
+    // Directus can't remove a table that refers to itself.
+    admin.ok("DELETE", &format!("/relations/{books}/part_of"), None).await;
+    for stem in STEMS {
+        admin.remove_collections(&[stem]).await;
     }
 }

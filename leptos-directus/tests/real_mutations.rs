@@ -517,3 +517,27 @@ async fn a_change_that_worked_is_no_error_for_whoever_may_not_read_the_row() {
     assert_eq!(page.saved().await, ["b", "c"]);
     assert!(post.delete().await.unwrap_err().is_forbidden(), "a refusal stays one");
 }
+
+/// It failed: the answer was asked for without the alias, and a write that had worked was called refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_whose_fields_go_by_other_names_is_written() {
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Headed {
+        heading: String,
+    }
+    let page = Page::open().await;
+    let id = page.create("a").await;
+    let query = Query::new().fields(["id", "heading"]).alias("heading", "title").sort("title");
+    let options = UseRealtimeCollectionOptions::default().new_rows(NewRows::Last);
+    let posts = use_realtime_collection_with_options::<Headed>(&page.posts, query, options);
+    let headings = || posts.items().get_untracked().into_iter().map(|post| post.heading).collect::<Vec<_>>();
+    let show = async |wanted: &[&str]| {
+        eventually("the headings", async || if headings() == wanted { Ok(()) } else { Err(headings()) }).await;
+    };
+    show(&["a"]).await;
+    assert_eq!(posts.update(id, &json!({ "title": "b" })).await.unwrap().unwrap().heading, "b");
+    show(&["b"]).await;
+    assert_eq!(posts.create(&json!({ "title": "c" })).await.unwrap().unwrap().heading, "c");
+    show(&["b", "c"]).await;
+    assert_eq!(page.saved().await, ["b", "c"]);
+}

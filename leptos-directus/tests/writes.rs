@@ -200,6 +200,8 @@ impl World {
             key_field: "id".to_owned(),
             origin: "posts".to_owned(),
             fields: Vec::new(),
+            alias: BTreeMap::new(),
+            deep: Map::new(),
             store: Some("drafts".to_owned()),
             layer: Layer { write, row: Some(row), key, change },
             before: Map::new(),

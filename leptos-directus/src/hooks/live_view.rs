@@ -291,7 +291,9 @@ impl<T: RowType> View<T> {
                 };
                 let shown = self.overlay().read(confirmed, only);
                 self.apply(&shown);
-                self.synced.set(Some(transport::unix_millis()));
+                if self.error.read_untracked().as_ref().is_none_or(Error::is_refusal) {
+                    self.synced.set(Some(transport::unix_millis()));
+                }
             }
         }
     }
@@ -529,7 +531,9 @@ impl Target {
         // Groups have no keys that a write could go by.
         let origin = (!asked.is_aggregate()).then(|| {
             let is_first = asked.offset.is_none() && asked.page.is_none();
-            let whole = Query { limit: asked.limit.filter(|_| !is_first), ..asked.clone() };
+            // As far as they are the same, as they are read.
+            let (sort, limit) = (query.sort.clone(), query.limit.filter(|_| !is_first));
+            let whole = Query { sort, limit, ..asked.clone() };
             format!("{collection}|{}", whole.canonical())
         });
         let spec = QuerySpec { collection: collection.to_owned(), watch: watch.clone(), found: None, config };
@@ -693,7 +697,7 @@ impl<T: RowType> LiveView<T> {
         // which are about to be read again.
         if !immediate {
             view.status.set(LiveStatus::Paused);
-        } else if !is_live || initial.is_some() {
+        } else if now.is_ok() && (!is_live || initial.is_some()) {
             view.status.set(LiveStatus::Stale);
         }
         let this = Self {
@@ -909,6 +913,12 @@ impl<T: RowType> LiveView<T> {
         view.but_last().keys().get()
     }
 
+    /// The rows of a list that is asked for with one row more than it shows.
+    pub(crate) fn shown_items(self) -> Vec<T> {
+        let keys = self.shown_keys();
+        self.shown().map_or_else(Vec::new, |view| keys.iter().filter_map(|key| view.row(key)).collect())
+    }
+
     /// Whether that one row more is there.
     pub(crate) fn has_more(self) -> bool {
         self.await_first();
@@ -1065,6 +1075,8 @@ impl<T: RowType> LiveView<T> {
             key_field: target.spec.config.key_field.clone(),
             origin,
             fields: target.query.fields.clone(),
+            alias: target.query.alias.clone(),
+            deep: target.query.deep.clone(),
             store: target.persist.clone(),
             layer,
             before,

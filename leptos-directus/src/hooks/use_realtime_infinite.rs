@@ -146,9 +146,7 @@ impl<T: RowType> UseRealtimeInfiniteReturn<T> {
     /// [`keys`](Self::keys) and [`item`](Self::item).
     #[must_use]
     pub fn items(self) -> Signal<Vec<T>> {
-        Signal::derive(move || {
-            self.list.view().shown_keys().into_iter().filter_map(|key| self.item(key).get()).collect()
-        })
+        Signal::derive(move || self.list.view().shown_items())
     }
 
     /// The rows' keys, in order. Changes only when rows enter, leave or move.

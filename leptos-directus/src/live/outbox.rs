@@ -4,7 +4,7 @@
 //! an author and then their post, or deletes a post's comments and then the post, needs not wait in between.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -59,6 +59,10 @@ pub struct Intent {
     pub origin: String,
     /// The fields that the answer is to have.
     pub fields: Vec<String>,
+    /// The names that these go by, where the query gives them others.
+    pub alias: BTreeMap<String, String>,
+    /// What is asked of the rows that these lead to.
+    pub deep: Map<String, Value>,
     /// Where it is kept until it is done, should the page end before.
     pub store: Option<String>,
     /// What is done to which row.
@@ -189,6 +193,8 @@ impl Entry {
 ///     key_field: "id".to_owned(),
 ///     origin: "posts".to_owned(),
 ///     fields: Vec::new(),
+///     alias: Default::default(),
+///     deep: Default::default(),
 ///     store: Some("drafts".to_owned()),
 ///     layer: Layer {
 ///         write: WriteId(number),

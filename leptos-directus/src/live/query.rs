@@ -499,9 +499,12 @@ impl LiveQuery {
     pub fn hint(&mut self, now: Millis, keys: &[Key]) {
         let (last, bound) = (ReadId(self.next_read), self.config.keys_at_most);
         if now < self.fresh_until {
-            self.settling.told_of_a_rest(now, last, bound);
+            self.settling.told(now, last, &[], bound);
         } else if self.is_about_others(keys) {
             self.settling.told_of_others(now);
+        } else if self.config.only_key.is_some() {
+            let own: Vec<Key> = keys.iter().filter(|key| self.is_it(key)).cloned().collect();
+            self.settling.told(now, last, &own, bound);
         } else {
             self.settling.told(now, last, keys, bound);
         }
@@ -527,8 +530,12 @@ impl LiveQuery {
 
     /// One row is asked for by its key, and these are others.
     fn is_about_others(&self, keys: &[Key]) -> bool {
-        let is_it = |only: &Key| keys.iter().any(|key| key.may_be(only) || self.window.keys().first() == Some(key));
-        !keys.is_empty() && self.config.only_key.as_ref().is_some_and(|only| !is_it(only))
+        self.config.only_key.is_some() && !keys.is_empty() && !keys.iter().any(|key| self.is_it(key))
+    }
+
+    /// Whether this may be the key of the one row that is asked for.
+    fn is_it(&self, key: &Key) -> bool {
+        self.config.only_key.as_ref().is_some_and(|only| key.may_be(only)) || self.window.keys().first() == Some(key)
     }
 
     /// It may work now: a read that failed is tried again at once, but not before the server's own `Retry-After`.
@@ -617,10 +624,12 @@ impl LiveQuery {
                 self.doubt = Doubt::All;
             }
             (Err(error), scope) => {
-                let is_refusal = error.is_refusal();
+                let shows_nothing = error.is_refusal() || self.of_another;
                 self.failed(now, error, scope);
-                // There are no rows for this visitor.
-                self.outputs.extend(is_refusal.then_some(Output::Shown(read)));
+                // First why: it is no read that came back.
+                self.tell();
+                // There are no rows for this visitor, or none yet.
+                self.outputs.extend(shows_nothing.then_some(Output::Shown(read)));
             }
         }
         self.settle(now);
@@ -709,11 +718,16 @@ impl LiveQuery {
         Announced { rows, all_are_there: self.all_are_there() }
     }
 
-    /// Whether the window has all of the query's rows: then none enters because another one left.
+    /// Whether the window has all of the query's rows, and they depend on nothing else: then none enters because another one left,
+    /// a related one changed, or time passed.
     fn all_are_there(&self) -> bool {
         let shape = &self.config.window;
         let rows = self.window.len();
-        !shape.starts_later() && !may_be_cut(rows) && shape.limit().is_none_or(|limit| rows < limit)
+        !shape.relates()
+            && !shape.moves_with_time()
+            && !shape.starts_later()
+            && !may_be_cut(rows)
+            && shape.limit().is_none_or(|limit| rows < limit)
     }
 
     /// What was announced of a row had happened by the time of this read if it shows: by a value of its own that is another

@@ -1,6 +1,9 @@
 //! Writes that wait, as a text that outlives the page.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,6 +28,10 @@ struct SavedWrite {
     key_field: String,
     origin: String,
     fields: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    alias: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    deep: Map<String, Value>,
     change: SavedChange,
     /// The row's key; or the write that creates it.
     row: Option<Key>,
@@ -55,6 +62,8 @@ pub(super) fn save<'a>(writes: impl Iterator<Item = (&'a Intent, Option<RowKey>,
         key_field: intent.key_field.clone(),
         origin: intent.origin.clone(),
         fields: intent.fields.clone(),
+        alias: intent.alias.clone(),
+        deep: intent.deep.clone(),
         change: match &intent.layer.change {
             Change::Create(row) => SavedChange::Create((**row).clone()),
             Change::Update(patch) => SavedChange::Update((**patch).clone()),
@@ -99,6 +108,8 @@ pub(super) fn read(text: &str, store: &str, mut next: impl FnMut() -> WriteId) -
             key_field: saved.key_field,
             origin: saved.origin,
             fields: saved.fields,
+            alias: saved.alias,
+            deep: saved.deep,
             store: Some(store.to_owned()),
             layer: Layer { write, row, key: saved.key, change },
             before: saved.before,

@@ -10,7 +10,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{doubt::Doubt, query::ReadId};
+use super::{
+    doubt::Doubt,
+    query::{ReadId, SMALL},
+};
 use crate::{
     connection::{Millis, after},
     protocol::Key,
@@ -20,13 +23,14 @@ use crate::{
 const STILL: Duration = Duration::from_secs(1);
 /// Where something is announced all the time, it is read again this often.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A few keys more cost no read: keys are read of windows that have four times as many rows, and more.
+const FEW: usize = SMALL / 4;
 /// A transaction that is open for longer after an event is not waited for.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// An event of a key, or of anything.
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    at: Millis,
     /// From then on later events say nothing of its transaction.
     until: Millis,
     /// The last read that was sent before it.
@@ -43,8 +47,9 @@ impl Told {
         self.read.filter(|(_, still)| *still).map(|(at, _)| at)
     }
 
-    fn is_over(&self, now: Millis) -> bool {
-        now >= self.until && self.read.is_some_and(|(at, _)| at >= after(self.at, STILL))
+    /// Whether it was read after whatever was announced until then.
+    fn is_over(&self, now: Millis, heard: Millis) -> bool {
+        now >= self.until && self.read.is_some_and(|(at, _)| at >= heard.min(self.until))
     }
 }
 
@@ -63,19 +68,18 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Something was announced after this read was sent. Without keys it may be about anything, and so is whatever else its
-    /// transaction announces.
+    /// Something was announced after this read was sent. Without keys it may be about anything.
     pub(super) fn told(&mut self, now: Millis, after_read: ReadId, keys: &[Key], bound: usize) {
-        self.told_of_others(now);
         if self.all.iter().chain(self.keys.values()).all(|told| told.settled().is_some()) {
-            self.since = now;
             self.forget(now);
+            // What is due anyway is not put off by this.
+            let due = self.due().unwrap_or(Millis::MAX);
+            self.since = now.min(due.saturating_sub(PATIENCE.as_secs() * 1_000));
         }
-        self.last = now;
-        let told = Told { at: now, until: after(now, LONGEST), after: after_read, twice: false, read: None };
+        (self.last, self.heard) = (now, now);
+        let told = Told { until: after(now, LONGEST), after: after_read, twice: false, read: None };
         if keys.is_empty() {
-            let until = self.all.map_or(now, |all| all.until);
-            self.all = Some(Told { until, ..told });
+            self.all = Some(told);
         }
         for key in keys {
             if let Some(known) = self.keys.get_mut(key) {
@@ -89,16 +93,9 @@ impl Settling {
         }
     }
 
-    /// What was announced may be the rest of something whose beginning was announced to nobody, and may be about anything.
-    pub(super) fn told_of_a_rest(&mut self, now: Millis, after_read: ReadId, bound: usize) {
-        self.told(now, after_read, &[], bound);
-        if let Some(all) = &mut self.all {
-            all.until = after(now, LONGEST);
-        }
-    }
-
     /// Something was announced about other rows: perhaps by the transaction that announced one of these.
     pub(super) fn told_of_others(&mut self, now: Millis) {
+        self.forget(now);
         self.heard = now;
     }
 
@@ -114,9 +111,11 @@ impl Settling {
         self.keys.keys()
     }
 
+    /// What was read for the last time.
     fn forget(&mut self, now: Millis) {
-        self.keys.retain(|_, told| !told.is_over(now));
-        self.all.take_if(|told| told.is_over(now));
+        let heard = self.heard;
+        self.keys.retain(|_, told| !told.is_over(now, heard));
+        self.all.take_if(|told| told.is_over(now, heard));
     }
 
     /// When this is to be read once more. What was settled already, not at every event of something else.
@@ -133,7 +132,7 @@ impl Settling {
         for told in self.all.iter().chain(self.keys.values()) {
             let due = self.due_of(told);
             if told.settled().is_none() {
-                // As a rule nothing is due before that, and this is asked at every event.
+                // Nothing is due before that, and this is asked at every event.
                 return due;
             }
             earliest = earliest.into_iter().chain(due).min();
@@ -149,10 +148,16 @@ impl Settling {
         let still = now >= after(self.last, STILL);
         let all_due = self.all.and_then(|all| self.due_of(&all)).is_some_and(|due| now >= due);
         let mut doubt = if all_due { Doubt::All } else { Doubt::default() };
-        // A key more costs no read.
-        doubt.add(self.keys.keys(), bound);
-        let read = self.keys.values_mut().chain(self.all.as_mut().filter(|_| all_due));
-        read.for_each(|told| told.read = Some((now, still)));
+        let few = self.keys.len() <= FEW;
+        for (key, told) in &mut self.keys {
+            if few || told.settled().is_none_or(|read| now >= after(read, PATIENCE)) {
+                doubt.add([key], bound);
+                told.read = Some((now, still));
+            }
+        }
+        if let Some(all) = self.all.as_mut().filter(|_| all_due) {
+            all.read = Some((now, still));
+        }
         self.since = now;
         self.forget(now);
         doubt
@@ -224,16 +229,12 @@ mod tests {
         assert_eq!(settling.due(), None);
     }
 
-    /// Whatever else its transaction announces may be about anything, too.
     #[test]
-    fn what_may_be_about_anything_is_read_once_more_and_not_with_the_next_key() {
+    fn what_may_be_about_anything_is_read_once_more_when_all_is_still() {
         let mut settling = told(&[(0, 0, &[]), (900, 0, &[])]);
         assert_eq!(settling.due(), Some(1_900));
         assert_eq!(settling.take(1_900, BOUND), Doubt::All);
-        settling.told(2_000, ReadId(0), &keys(&[1]), BOUND);
-        assert_eq!(settling.take(3_000, BOUND), of(&[1]));
-        let mut settling = told(&[(0, 0, &[])]);
-        assert_eq!(reads_beside(&mut settling, 1, 25_000), [(10_000, Doubt::All), (20_000, of(&[1]))]);
+        assert_eq!(settling.due(), None, "not by itself");
     }
 
     #[test]
@@ -242,9 +243,8 @@ mod tests {
         let reads = reads_beside(&mut settling, 1, 45_000);
         let whole = |at| (at, Doubt::All);
         assert_eq!(reads, [whole(10_000), whole(20_000), whole(30_000), (40_000, of(&[1]))]);
-        // The same of a rest whose beginning nobody heard.
-        let mut settling = Settling::default();
-        settling.told_of_a_rest(0, ReadId(0), BOUND);
+        // The same of what may be about anything.
+        let mut settling = told(&[(0, 0, &[])]);
         let reads = reads_beside(&mut settling, 1, 45_000);
         assert_eq!(reads, [whole(10_000), whole(20_000), whole(30_000), (40_000, of(&[1]))]);
     }
@@ -290,6 +290,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_is_not_put_off_by_what_comes_later() {
+        let mut settling = told(&[(0, 0, &[1])]);
+        assert_eq!(settling.take(1_000, BOUND), of(&[1]));
+        settling.told_of_others(2_000);
+        assert_eq!(settling.due(), Some(11_000));
+        for at in (10_500..11_500).step_by(500) {
+            settling.told(at, ReadId(0), &keys(&[2]), BOUND);
+        }
+        assert_eq!(settling.due(), Some(11_000));
+        assert_eq!(settling.take(11_000, BOUND), of(&[1, 2]));
+    }
+
+    /// Else the window would be read at every event for half a minute.
+    #[test]
+    fn many_that_were_read_when_all_was_still_are_not_read_at_every_event() {
+        let many: Vec<Key> = (0..20_i64).map(Key::from).collect();
+        let mut settling = Settling::default();
+        settling.told(0, ReadId(0), &many, 500);
+        assert!(settling.take(1_000, 500).is_any());
+        settling.told(2_000, ReadId(0), &keys(&[50]), 500);
+        assert_eq!(settling.take(3_000, 500), of(&[50]));
+        assert_eq!(settling.due(), Some(11_000));
+        settling.told(10_900, ReadId(0), &keys(&[51]), 500);
+        assert_eq!(settling.take(11_000, 500), Doubt::Keys(many.into_iter().chain(keys(&[51])).collect()));
+    }
+
+    #[test]
     fn what_is_announced_of_others_has_it_read_again_every_ten_seconds() {
         let mut settling = told(&[(0, 0, &[1])]);
         settling.told_of_others(500);
@@ -314,7 +341,11 @@ mod tests {
         settling.told(29_500, ReadId(0), &keys(&[2]), BOUND);
         assert_eq!(settling.take(30_000, BOUND), Doubt::All);
         settling.told(39_500, ReadId(0), &keys(&[2]), BOUND);
-        assert_eq!(settling.take(40_000, BOUND), of(&[1, 2]));
+        assert_eq!(settling.take(40_000, BOUND), Doubt::All);
+        settling.told(49_500, ReadId(0), &keys(&[2]), BOUND);
+        assert_eq!(settling.take(50_000, BOUND), Doubt::All);
+        settling.told(59_500, ReadId(0), &keys(&[2]), BOUND);
+        assert_eq!(settling.take(60_000, BOUND), of(&[2]));
     }
 
     #[test]

@@ -58,10 +58,12 @@ pub struct Page<T> {
 /// What a Directus answer holds when all is well.
 #[derive(Deserialize)]
 struct Envelope {
-    #[serde(default)]
     data: Value,
     meta: Option<Value>,
 }
+
+/// The status of an answer without a body.
+const NO_CONTENT: u16 = 204;
 
 /// Requests to one Directus for one visitor. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -156,15 +158,7 @@ impl Rest {
         what: &str,
     ) -> Result<(Value, Option<Value>), Error> {
         let response = self.send(method, path, body.map(Value::to_string)).await?;
-        if (200..300).contains(&response.status) {
-            if response.body.is_empty() {
-                return Ok((Value::Null, None));
-            }
-            let envelope: Envelope = serde_json::from_str(&response.body)
-                .map_err(|_| Error::decode(format!("{what}: the answer is not one of Directus's")))?;
-            return Ok((envelope.data, envelope.meta));
-        }
-        Err(refused(&response, what))
+        answered(&response, what)
     }
 
     /// These fields of the visitor; `None` for nobody.
@@ -214,6 +208,25 @@ impl Rest {
     }
 }
 
+/// `data` and `meta` of an answer.
+fn answered(response: &HttpResponse, what: &str) -> Result<(Value, Option<Value>), Error> {
+    if !(200..300).contains(&response.status) {
+        return Err(refused(response, what));
+    }
+    if response.status == NO_CONTENT {
+        return Ok((Value::Null, None));
+    }
+    let envelope: Envelope = serde_json::from_str(&response.body).map_err(|error| {
+        // Without TLS, a browser takes headers that were cut for whole ones, and so an answer for an empty one that is no error.
+        if error.is_eof() {
+            Error::network(format!("{what}: the connection was lost before the whole answer was there"))
+        } else {
+            Error::decode(format!("{what}: the answer is not one of Directus's"))
+        }
+    })?;
+    Ok((envelope.data, envelope.meta))
+}
+
 fn refused(response: &HttpResponse, what: &str) -> Error {
     let told = ErrorBody::parse(&response.body).and_then(|body| body.errors.into_iter().next());
     let (code, message) = match told {
@@ -231,4 +244,31 @@ pub(crate) fn decode<T: DeserializeOwned>(value: Value, what: &str) -> Result<T,
         let place = if path == "." { String::new() } else { format!("field `{path}`: ") };
         Error::decode(format!("{what}: {place}{}", error.into_inner()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Result<(Value, Option<Value>), Error> {
+        answered(&HttpResponse { status, retry_after: None, body: body.to_owned() }, "reading `posts`")
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_is_a_lost_connection_and_no_empty_list() {
+        let whole = r#"{"data":[{"id":1,"title":"ä"}],"meta":{"total_count":1}}"#;
+        assert_eq!(answer(200, whole), Ok((json!([{ "id": 1, "title": "ä" }]), Some(json!({ "total_count": 1 })))));
+        for (end, _) in whole.char_indices() {
+            let error = answer(200, &whole[..end]).unwrap_err();
+            assert!(error.is_network() && error.is_transient(), "{end}: {error}");
+        }
+        assert_eq!(answer(204, ""), Ok((Value::Null, None)));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_one_of_directus_s_says_so() {
+        for body in ["<!doctype html>", "{}", r#"{"rows":[]}"#, "[]"] {
+            assert!(answer(200, body).unwrap_err().is_decode(), "{body}");
+        }
+    }
 }

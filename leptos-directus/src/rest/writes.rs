@@ -37,7 +37,7 @@ impl Rest {
 
     /// The row with this key, if there is one for this visitor.
     pub(crate) async fn row(&self, intent: &Intent, key: &Key) -> Result<Option<Value>, Error> {
-        self.fields_of_row(intent, key, &intent.fields).await
+        self.row_of(intent, key, fields(intent)).await
     }
 
     /// These fields of the row with this key.
@@ -47,7 +47,11 @@ impl Rest {
         key: &Key,
         fields: &[String],
     ) -> Result<Option<Value>, Error> {
-        let query = Query::new().fields(fields).filter(Filter::field(&intent.key_field).eq(key.clone())).limit(1);
+        self.row_of(intent, key, Query::new().fields(fields)).await
+    }
+
+    async fn row_of(&self, intent: &Intent, key: &Key, query: Query) -> Result<Option<Value>, Error> {
+        let query = query.filter(Filter::field(&intent.key_field).eq(key.clone())).limit(1);
         Ok(self.read_page(&intent.collection, &query).await?.items.into_iter().next())
     }
 
@@ -86,5 +90,5 @@ impl Rest {
 }
 
 fn fields(intent: &Intent) -> Query {
-    Query::new().fields(&intent.fields)
+    Query { alias: intent.alias.clone(), deep: intent.deep.clone(), ..Query::new().fields(&intent.fields) }
 }

@@ -254,8 +254,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "keys-of-one-row-only",
         file: QUERY,
-        text: "keys.iter().any(|key| key.may_be(only)",
-        becomes: "keys.iter().take(1).any(|key| key.may_be(only)",
+        text: "!keys.iter().any(|key| self.is_it(key))",
+        becomes: "!keys.iter().take(1).any(|key| self.is_it(key))",
         why: "a batch is taken for its first row",
     },
     Fault {
@@ -626,14 +626,14 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "read-again-for-ever",
         file: SETTLING,
         text: "        now >= self.until && self.read",
-        becomes: "        self.until == 0 && self.read",
+        becomes: "        self.until == now && self.read",
         why: "where hints never end, what was announced once is read every ten seconds for as long",
     },
     Fault {
         name: "forgotten-while-it-waits",
         file: SETTLING,
-        text: "let told = Told { at: now, until: after(now, LONGEST)",
-        becomes: "let told = Told { at: now, until: now",
+        text: "let told = Told { until: after(now, LONGEST)",
+        becomes: "let told = Told { until: now",
         why: "a row that was announced before its transaction waited for another one stays old",
     },
     Fault {
@@ -642,6 +642,13 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "self.due_of(&all)).is_some_and(|due| now >= due);",
         becomes: "self.due_of(&all)).is_some();",
         why: "after a large batch the whole window is read at every event for half a minute",
+    },
+    Fault {
+        name: "put-off-by-what-comes-later",
+        file: SETTLING,
+        text: "            self.since = now.min(due.saturating_sub(PATIENCE.as_secs() * 1_000));",
+        becomes: "            self.since = now.max(due.min(now));",
+        why: "a row that is to be read again is put off as long as others are announced",
     },
     Fault {
         name: "others-say-nothing",
@@ -695,7 +702,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "cut-list-taken-for-a-whole-one",
         file: QUERY,
-        text: "!may_be_cut(rows) && ",
+        text: "            && !may_be_cut(rows)\n",
         becomes: "",
         why: "a row that Directus's limit pushed out of the list is taken for one that changed",
     },

@@ -30,6 +30,8 @@ impl Outbox {
             key_field: "id".to_owned(),
             origin: "posts".to_owned(),
             fields: Vec::new(),
+            alias: BTreeMap::new(),
+            deep: Map::new(),
             store: Some("drafts".to_owned()),
             layer,
             before,

@@ -359,6 +359,8 @@ impl World {
             key_field: shape.collection.key_field().to_owned(),
             origin: origin(&shape),
             fields: shape.query.fields,
+            alias: shape.query.alias,
+            deep: shape.query.deep,
             store: None,
             layer: Layer { write, row: Some(row), key, change },
             before,

@@ -318,6 +318,9 @@ fn only_what_no_other_row_can_be_the_cause_of_settles_what_was_announced() {
     let counted = |count: i64| vec![json!({ "views": 10, "count": count }), json!({ "views": 20, "count": count })];
     assert!(is_read_once_more(&counts, counted(1), 1, counted(2)));
     assert!(is_read_once_more(&counts, counted(1), 1, vec![]));
+    // A row may leave because a related one changed, or because time passed.
+    let active = Filter::field("author.active").eq(true);
+    assert!(is_read_once_more(&many.clone().filter(active), two(), 2, vec![row(1, 10)]));
 }
 
 /// What the rows of somebody else were, or those that nobody could read, says nothing.
