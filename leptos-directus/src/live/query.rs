@@ -48,7 +48,7 @@ const LOST_WITH_THE_LINK: Millis = 1_000;
 pub struct LiveConfig {
     /// The field that holds the key: `id`.
     pub key_field: String,
-    /// Hints about other keys are none of this query's business; only for queries for one row, by its key.
+    /// Nothing is read for hints about other keys, unless it was announced too early; only for queries for one row, by its key.
     pub only_key: Option<Key>,
     /// What there is to know of the query. Nothing, by default: then its window is read whole at every hint.
     pub window: WindowShape,

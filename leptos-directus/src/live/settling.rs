@@ -6,7 +6,8 @@
 //! is read once more, when nothing was announced for a moment; where there never is such a moment, every ten seconds.
 //!
 //! Such a moment may also be one in which the transaction waits for another one that changes a row of it, too. It announces that
-//! row when it goes on. So for half a minute what was announced is read again together with whatever is announced later.
+//! row when it goes on. So for half a minute what was announced is read again together with whatever is announced later, or ten
+//! seconds after it was read last.
 
 use std::{collections::BTreeMap, time::Duration};
 
