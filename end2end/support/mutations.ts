@@ -1,5 +1,8 @@
 import type { Locator, Page } from "@playwright/test";
 
+/** Something moved: when, in milliseconds of the page, and how much of what is seen (1 is all of it). */
+export type Shift = { at: number; value: number; nodes: (string | undefined)[]; rects: object[] };
+
 export type Mutation = { type: string; key: string | null; node: string; attribute: string | null };
 
 /** Watches a part of the page from now on, but for what is inside of `except`. */
@@ -46,12 +49,13 @@ export async function holdScripts(page: Page) {
 export async function watchShifts(page: Page, except = ":not(*)") {
   await page.addInitScript((except) => {
     const shifts: object[] = [];
-    type Shift = PerformanceEntry & { value: number; sources: { node?: Node }[] };
+    type Shift = PerformanceEntry & { value: number; sources: { node?: Node; previousRect: DOMRect; currentRect: DOMRect }[] };
     const note = (entries: PerformanceEntryList) => {
-      for (const { value, sources } of entries as Shift[]) {
+      for (const { startTime, value, sources } of entries as Shift[]) {
         const elements = sources.map(({ node }) => (node instanceof Element ? node : node?.parentElement));
         if (elements.length > 0 && elements.every((element) => element?.closest(except))) continue;
-        shifts.push({ value, nodes: elements.map((element) => element?.outerHTML.slice(0, 200)) });
+        const rects = sources.map(({ previousRect, currentRect }) => ({ from: previousRect.toJSON(), to: currentRect.toJSON() }));
+        shifts.push({ at: startTime, value, nodes: elements.map((element) => element?.outerHTML.slice(0, 200)), rects });
       }
     };
     const observer = new PerformanceObserver((list) => note(list.getEntries()));
@@ -59,5 +63,5 @@ export async function watchShifts(page: Page, except = ":not(*)") {
     // What was measured and not yet told counts as well.
     Object.assign(window, { shiftsSeen: () => (note(observer.takeRecords()), shifts) });
   }, except);
-  return () => page.evaluate(() => (window as unknown as { shiftsSeen: () => object[] }).shiftsSeen());
+  return () => page.evaluate(() => (window as unknown as { shiftsSeen: () => Shift[] }).shiftsSeen());
 }

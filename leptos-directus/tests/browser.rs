@@ -573,7 +573,9 @@ async fn an_answer_that_was_cut_is_tried_again_and_blanks_nothing() {
     let fewest = Arc::new(AtomicU32::new(u32::MAX));
     Effect::new({
         let fewest = Arc::clone(&fewest);
-        move |_| drop(fewest.fetch_min(u32::try_from(posts.keys().with(Vec::len)).unwrap(), Relaxed))
+        move |_| {
+            fewest.fetch_min(u32::try_from(posts.keys().with(Vec::len)).unwrap(), Relaxed);
+        }
     });
     for body in ["", r#"{"data":"#, r#"{"data":[{"id":1"#] {
         let cut = r#"

@@ -397,11 +397,7 @@ async fn lists_of_directus_s_own_collections_equal_rest_after_each_write() {
 /// An app says what to watch, or how often to look.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_directus_does_not_announce_is_seen_by_what_is_watched_and_at_the_interval() {
-    const STEMS: [&str; 2] = ["chapters", "books"];
     let admin = Admin::new();
-    for stem in STEMS {
-        admin.remove_collections(&[stem]).await;
-    }
     let fields = vec![field("title", "string"), field("part_of", "integer")];
     let books = admin.collection("books", counting_key(), fields).await;
     let chapters = admin.collection("chapters", counting_key(), vec![field("book", "integer")]).await;
@@ -469,9 +465,6 @@ async fn what_directus_does_not_announce_is_seen_by_what_is_watched_and_at_the_i
     admin.ok("POST", &save, Some(json!({ "title": "book 3, drafted again" }))).await;
     drafts.has_changed(&admin, "what is saved in a version", &mut drafted).await;
     drop((seen, unseen, drafts));
-    // Directus can't remove a table that refers to itself.
-    admin.ok("DELETE", &format!("/relations/{books}/part_of"), None).await;
-    for stem in STEMS {
-        admin.remove_collections(&[stem]).await;
-    }
+    // With SQLite, Directus can't remove a table that refers to itself.
+    admin.remove_collections(&["chapters"]).await;
 }
