@@ -14,7 +14,8 @@ const pages = new Map();
 function watch(neverEmpty) {
   let hadRows = false;
   const began = Date.now();
-  window.counts = [];
+  // What it showed, for whoever finds it wrong, and since when it shows what it does.
+  window.shown = { before: [], text: "", since: began };
   const look = () => {
     const keys = [...document.querySelectorAll("tbody tr[data-key]")].map((row) => row.getAttribute("data-key"));
     const twice = keys.find((key, place) => keys.indexOf(key) !== place);
@@ -23,10 +24,15 @@ function watch(neverEmpty) {
     hadRows ||= keys.length > 0;
     const says = document.querySelector("#rows")?.textContent ?? "no heading";
     const count = `${keys.length} where it says ${says}`;
-    if (window.counts.at(-1)?.count !== count) window.counts.push({ at: Date.now() - began, count });
-    window.counts.splice(0, window.counts.length - 40);
+    const { before } = window.shown;
+    if (before.at(-1)?.count !== count) before.push({ at: Date.now() - began, count });
+    before.splice(0, before.length - 40);
+    const status = document.querySelector("[data-status]")?.getAttribute("data-status");
+    const [notice, rows] = [".explore .notice", "tbody"].map((place) => document.querySelector(place)?.textContent);
+    const text = `${status} ${notice} ${rows}`;
+    if (text !== window.shown.text) Object.assign(window.shown, { text, since: Date.now() });
   };
-  new MutationObserver(look).observe(document.body, { subtree: true, childList: true });
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
   look();
 }
 
@@ -42,9 +48,10 @@ const does = {
     await page.evaluate(watch, neverEmpty);
     return null;
   },
-  async look({ page: number }) {
-    const shown = await pages.get(number).evaluate(() => ({
-      counts: window.counts,
+  look({ page: number }) {
+    return pages.get(number).evaluate(() => ({
+      before: window.shown.before,
+      unchanged_ms: Date.now() - window.shown.since,
       wrong: window.wrong ?? null,
       status: document.querySelector("[data-status]")?.getAttribute("data-status"),
       notice: document.querySelector(".explore .notice")?.textContent ?? null,
@@ -55,11 +62,6 @@ const does = {
         ),
       })),
     }));
-    if (shown.rows.length === 0) {
-      const html = await pages.get(number).evaluate(() => document.querySelector(".explore")?.innerHTML.slice(-2000));
-      console.error(`page ${number} shows no rows: ${JSON.stringify({ ...shown, html })}`);
-    }
-    return shown;
   },
   async offline({ page: number, is }) {
     await pages.get(number).context().setOffline(is);

@@ -570,7 +570,17 @@ async fn a_growing_list_loads_more_and_keeps_what_is_there() {
         page.create(title, "y").await;
     }
     status.set("y");
+    // It is about the rows of the query before: nobody knows yet whether there are more of the other.
+    posts.load_more();
     shows("one page of another query", posts.items(), &["p", "q"]).await;
+    assert_eq!(posts.list().items().get_untracked().len(), 3, "one page, and the row that says that there are more");
+    status.set("x");
+    shows("one page of the first one", posts.items(), &["a", "b"]).await;
+    assert_eq!(posts.list().items().get_untracked().len(), 3, "its other pages are not read again");
+    posts.load_more();
+    posts.load_more();
+    shows("one page more, though it was asked for twice", posts.items(), &["a", "b", "c", "d"]).await;
+    assert_eq!(posts.list().items().get_untracked().len(), 5);
 }
 
 /// Text with PostgreSQL, a number with SQLite.

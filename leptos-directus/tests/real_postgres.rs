@@ -14,7 +14,8 @@ use mortal::Mortal;
 use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
 use serde_json::{Value, json};
 
-/// Rows, and lists of them; of the first one only the rows in doubt are read. Nothing but the events and what follows from them reads here.
+/// Rows, and lists of them; of the first one only the rows in doubt are read. Nothing but the events and what follows from them
+/// reads here.
 async fn batches(owner: &Owner, admin: &Admin) -> (String, Vec<(Value, LiveRows)>) {
     admin.remove_collections(&["batches"]).await;
     let fields = vec![field("views", "integer"), field("held", "integer"), field("title", "string")];
@@ -55,7 +56,7 @@ async fn all_are_right(admin: &Admin, batches: &str, lists: &[(Value, LiveRows)]
 
 /// On PostgreSQL, whoever reads at once reads what was before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_of_a_batch_that_were_announced_too_early_are_right_two_seconds_later() {
+async fn rows_of_a_batch_that_were_announced_too_early_are_right_soon() {
     let (mortal, owner) = (Mortal::new().await, Owner::new());
     let admin = mortal.admin.clone();
     let (batches, lists) = batches(&owner, &admin).await;
@@ -73,7 +74,8 @@ async fn rows_of_a_batch_that_were_announced_too_early_are_right_two_seconds_lat
 }
 
 /// Between two of its events a transaction waits for another one, as where two of them wait for each other, until PostgreSQL ends
-/// one of them. What it announced before is read twice by then. No row moves, and it is no number that changes: the list might be read whole for that.
+/// one of them. What it announced before is read twice by then. No row moves, and it is no number that changes: the list might
+/// be read whole for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_were_announced_before_their_transaction_waited_are_right_when_it_goes_on() {
     let (mortal, owner) = (Mortal::new().await, Owner::new());

@@ -255,6 +255,20 @@ async fn an_error_is_every_equal_hook_s_and_is_forgotten_with_its_page() {
     assert_eq!((counted(&html, "A title"), counted(&html, "FORBIDDEN")), ((2, 1), (0, 0)), "{html}");
 }
 
+/// It failed: the HTML said that rows were about to be read again, and the browser that there are none to be had.
+#[tokio::test]
+async fn what_can_t_be_asked_for_says_so_in_the_html_too() {
+    let mut directus = StandIn::new(Play::Script).await;
+    let page = || {
+        let groups = use_realtime_aggregate::<Value>("posts", Query::new());
+        view! { <Texts texts=Signal::derive(move || vec![groups.status().get().as_str().to_owned()]) error=groups.error() /> }
+    };
+    let page = render(directus.url(), Rendering::Whole, None, page);
+    let (html, seen) = with_answers(&mut directus, page, |_| ("200 OK", json!({ "data": [] }))).await;
+    assert_eq!(seen.len(), 0, "{seen:?}");
+    assert!(counted(&html, "refused").0 > 0 && counted(&html, "stale").0 == 0, "{html}");
+}
+
 #[tokio::test]
 async fn two_visitors_who_ask_the_same_at_once_share_nothing() {
     let mut directus = StandIn::new(Play::Script).await;

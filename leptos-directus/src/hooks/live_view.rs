@@ -925,6 +925,12 @@ impl<T: RowType> LiveView<T> {
         self.shown().is_some_and(|view| view.given.get() > view.most())
     }
 
+    /// Whether what is asked for now is what was asked for when an effect last looked.
+    pub(crate) fn is_asked_for(self) -> bool {
+        let (Some(now), Some(asked)) = (self.now.try_get_value(), self.asked.try_get_value()) else { return false };
+        matches!((untrack(|| now()), asked), (Ok(now), Ok(asked)) if now.name == asked.name)
+    }
+
     /// Whether another query was asked for, and its rows are not there yet.
     pub(crate) fn is_changing(self) -> Signal<bool> {
         Signal::derive(move || self.coming.try_with(Option::is_some).unwrap_or_default())

@@ -77,17 +77,21 @@ pub fn use_realtime_infinite_with_options<T: RowType>(
     options: UseRealtimeInfiniteOptions,
 ) -> UseRealtimeInfiniteReturn<T> {
     let query = query.into_query();
-    // Of which query how many pages are shown: of any other, one.
+    // Of which query how many pages are shown.
     let pages = RwSignal::new((String::new(), 1));
     let asked = move || {
         let query = query.get();
         let name = query.canonical();
-        let count = pages.with(|(of, count)| if *of == name { *count } else { 1 });
+        if pages.with(|(of, _)| *of != name) {
+            // A query that comes again begins anew, too.
+            pages.update_untracked(|pages| *pages = (name, 1));
+        }
+        let count = pages.with_untracked(|(_, count)| *count);
         // One row more than is shown says whether there are more.
         query.limit(u64::from(page_size.max(1)).saturating_mul(count).saturating_add(1).min(MOST))
     };
     let list = use_realtime_collection_with_options(collection, asked, options.list);
-    UseRealtimeInfiniteReturn { list, query, pages }
+    UseRealtimeInfiniteReturn { list, pages }
 }
 
 /// More rows than this are not asked for: it is more than any page can show, and fits everywhere.
@@ -135,7 +139,6 @@ impl UseRealtimeInfiniteOptions {
 /// ```
 pub struct UseRealtimeInfiniteReturn<T: RowType> {
     list: UseRealtimeCollectionReturn<T>,
-    query: Signal<crate::Query>,
     pages: RwSignal<(String, u64)>,
 }
 
@@ -178,13 +181,9 @@ impl<T: RowType> UseRealtimeInfiniteReturn<T> {
     /// # Server-side rendering
     /// Does nothing.
     pub fn load_more(self) {
-        let is_idle = !self.is_loading_more().get_untracked();
+        let is_idle = !self.is_loading_more().get_untracked() && self.list.view().is_asked_for();
         if is_idle && untrack(|| self.has_more().get()) {
-            let name = self.query.get_untracked().canonical();
-            self.pages.try_update(|(of, count)| {
-                *count = if *of == name { *count + 1 } else { 2 };
-                *of = name;
-            });
+            self.pages.try_update(|(_, count)| *count += 1);
         }
     }
 

@@ -306,8 +306,10 @@ impl Overlay {
         let mut touched = Vec::new();
         if let (Change::Create(_), Some(row), Some(key)) = (&layer.change, &layer.row, &layer.key) {
             if self.rows.contains_key(key) || self.names.contains_key(key) {
-                // It is there already: a write that was kept over a reload, say.
-                layer.row = Some(self.name(key));
+                // It is there already: a write that was kept over a reload, say. So may others be of it.
+                let name = self.name(key);
+                self.keys.insert(row.clone(), key.clone());
+                layer.row = Some(name);
             } else {
                 touched.push(self.give_key(row, key));
                 named = true;
@@ -475,7 +477,7 @@ impl Overlay {
             match &layer.change {
                 Change::Create(data) => value = value.or_else(|| Some(Arc::clone(data))),
                 Change::Update(patch) => value = value.map(|value| patched(value, patch)),
-                Change::Delete => return None,
+                Change::Delete => value = None,
             }
         }
         value.map(|value| ShownRow { value, plain })
@@ -487,13 +489,11 @@ impl Overlay {
         if self.laid.is_empty() {
             return placed.collect();
         }
-        let is_placed = |row: &RowKey| self.keys.get(row).is_some_and(|key| self.rows.contains_key(key));
+        let is_placed = |row: &RowKey| self.key(row).is_some_and(|key| self.rows.contains_key(&key));
         // Once, also where a key is given again that a row which was created here has.
         let mut seen = HashSet::new();
         let unplaced = self.laid.iter().filter_map(|laid| match (&laid.layer.change, &laid.layer.row) {
-            (Change::Create(_), Some(row)) if row.as_key().is_none() && !is_placed(row) => {
-                seen.insert(row).then(|| row.clone())
-            }
+            (Change::Create(_), Some(row)) if !is_placed(row) => seen.insert(row).then(|| row.clone()),
             _ => None,
         });
         let order: Vec<RowKey> = match self.new_rows {

@@ -133,7 +133,7 @@ impl Settling {
         for told in self.all.iter().chain(self.keys.values()) {
             let due = self.due_of(told);
             if told.settled().is_none() {
-                // Nothing is due before that, and this is asked at every event.
+                // Nothing has to be read before that, and this is asked at every event.
                 return due;
             }
             earliest = earliest.into_iter().chain(due).min();

@@ -27,7 +27,7 @@ pub use visitor::Visitor;
 use crate::{
     error::Error,
     protocol::{ErrorBody, Query, collection_path},
-    transport::{Credentials, HttpClient, HttpRequest, HttpResponse, Patience},
+    transport::{Credentials, HttpClient, HttpRequest, HttpResponse, Patience, cut_error},
 };
 
 /// How long nothing may come of a read or a write before it is given up; one that comes slowly may take longer.
@@ -218,11 +218,7 @@ fn answered(response: &HttpResponse, what: &str) -> Result<(Value, Option<Value>
     }
     let envelope: Envelope = serde_json::from_str(&response.body).map_err(|error| {
         // Without TLS, a browser takes headers that were cut for whole ones, and so an answer for an empty one that is no error.
-        if error.is_eof() {
-            Error::network(format!("{what}: the connection was lost before the whole answer was there"))
-        } else {
-            Error::decode(format!("{what}: the answer is not one of Directus's"))
-        }
+        if error.is_eof() { cut_error() } else { Error::decode(format!("{what}: the answer is not one of Directus's")) }
     })?;
     Ok((envelope.data, envelope.meta))
 }
@@ -249,6 +245,7 @@ pub(crate) fn decode<T: DeserializeOwned>(value: Value, what: &str) -> Result<T,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::text;
 
     fn answer(status: u16, body: &str) -> Result<(Value, Option<Value>), Error> {
         answered(&HttpResponse { status, retry_after: None, body: body.to_owned() }, "reading `posts`")
@@ -263,6 +260,13 @@ mod tests {
             assert!(error.is_network() && error.is_transient(), "{end}: {error}");
         }
         assert_eq!(answer(204, ""), Ok((Value::Null, None)));
+    }
+
+    #[test]
+    fn a_body_that_ends_within_a_character_was_cut_as_well() {
+        assert_eq!(text("ä".into()), Ok("ä".to_owned()));
+        assert!(text("ä".as_bytes()[..1].to_vec()).unwrap_err().is_network());
+        assert!(text(vec![b'a', 0xff, b'a']).unwrap_err().is_decode());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::Rest;
 use crate::{
     error::Error,
     protocol::{IN_QUERY, Leads, Query, Relations},
-    transport::HttpRequest,
+    transport::{HttpRequest, cut_error},
 };
 
 /// How much of an address a question may take. Single names are the first to go: they lead nowhere, or to lists of keys.
@@ -119,19 +119,35 @@ impl Rest {
             patience: *self.patience,
         };
         let response = self.http.send(request).await?;
-        let nobody = || Err(Error::network("nobody could say where relations lead"));
-        match serde_json::from_str(&response.body) {
-            _ if response.status >= 500 || response.status == 429 => nobody(),
-            Ok(Seen::NotAsked) => nobody(),
-            Ok(Seen::Leads(leads)) => Ok(Seen::Leads(Leads { is_all: leads.is_all && is_whole, ..leads })),
-            Ok(Seen::Unknown) | Err(_) => Ok(Seen::Unknown),
-        }
+        told(response.status, &response.body, is_whole)
+    }
+}
+
+/// What the page's own server said.
+fn told(status: u16, body: &str, is_whole: bool) -> Result<Seen, Error> {
+    let nobody = || Err(Error::network("nobody could say where relations lead"));
+    match serde_json::from_str(body) {
+        _ if status >= 500 || status == 429 => nobody(),
+        Ok(Seen::NotAsked) => nobody(),
+        Ok(Seen::Leads(leads)) => Ok(Seen::Leads(Leads { is_all: leads.is_all && is_whole, ..leads })),
+        Err(error) if error.is_eof() => Err(cut_error()),
+        Ok(Seen::Unknown) | Err(_) => Ok(Seen::Unknown),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_was_cut_is_asked_for_again() {
+        let whole = serde_json::to_string(&Seen::Leads(Leads::default())).unwrap();
+        assert_eq!(told(200, &whole, true), Ok(Seen::Leads(Leads::default())));
+        for end in 0..whole.len() {
+            assert!(told(200, &whole[..end], true).is_err(), "{end}");
+        }
+        assert_eq!(told(404, "<!doctype html>", true), Ok(Seen::Unknown));
+    }
 
     #[test]
     fn a_question_is_an_address_that_passes_everywhere() {

@@ -36,7 +36,7 @@ use web_sys::{
 
 use super::{
     HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, in_time, refused_upgrade,
-    retry_after, unreachable_error,
+    retry_after, text, unreachable_error,
 };
 use crate::{
     connection::{Millis, Wake},
@@ -143,8 +143,7 @@ async fn within(patience: Patience, request: HttpRequest) -> Option<Result<HttpR
     }
     abort.0 = None;
     let wait = retry_after(response.headers().get("retry-after").as_deref());
-    let body = String::from_utf8(body).map_err(|_| Error::decode("Directus answered with something that is not text"));
-    Some(body.map(|body| HttpResponse { status: response.status(), retry_after: wait, body }))
+    Some(text(body).map(|body| HttpResponse { status: response.status(), retry_after: wait, body }))
 }
 
 fn field(object: &JsValue, name: &str) -> JsValue {

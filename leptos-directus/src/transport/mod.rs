@@ -135,6 +135,19 @@ pub(crate) fn close_reason(code: u16, reason: &str) -> String {
     if reason.is_empty() { format!("{meaning} ({code})") } else { format!("{meaning} ({code}: {reason})") }
 }
 
+/// An answer's body as text. One that ends within a character was cut.
+pub(crate) fn text(body: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(body).map_err(|error| match error.utf8_error().error_len() {
+        None => cut_error(),
+        Some(_) => Error::decode("Directus answered with something that is not text"),
+    })
+}
+
+/// The error for an answer of which a part is missing.
+pub(crate) fn cut_error() -> Error {
+    Error::network("the connection was lost before the whole answer was there")
+}
+
 /// The error for an HTTP request that nobody answered.
 pub(crate) fn unreachable_error() -> Error {
     Error::network("Directus can't be reached")

@@ -24,7 +24,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    Credentials, HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, retry_after,
+    Credentials, HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, retry_after, text,
     unreachable_error,
 };
 use crate::{
@@ -120,9 +120,7 @@ impl HttpClient {
             while let Some(part) = timeout(silence, response.chunk()).await.map_err(late)?.map_err(failed)? {
                 body.extend_from_slice(&part);
             }
-            let body = String::from_utf8(body)
-                .map_err(|_| Error::decode("Directus answered with something that is not text"))?;
-            Ok(HttpResponse { status, retry_after: wait, body })
+            Ok(HttpResponse { status, retry_after: wait, body: text(body)? })
         }
     }
 }

@@ -226,8 +226,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "key-given-again-shown-twice",
         file: OVERLAY,
-        text: "                seen.insert(row).then(|| row.clone())",
-        becomes: "                (seen.insert(row) || !seen.is_empty()).then(|| row.clone())",
+        text: "seen.insert(row).then(|| row.clone())",
+        becomes: "(seen.insert(row) || !seen.is_empty()).then(|| row.clone())",
         why: "two creates of one key are two rows",
     },
     Fault {

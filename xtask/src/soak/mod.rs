@@ -274,6 +274,9 @@ impl Divergence {
         );
         if let Some(shown) = &self.shown {
             text += &format!("\n  shown ({}, {}):{}", shown.status, shown.error, list(&shown.rows));
+            if !shown.before.is_null() {
+                text += &format!("\n  shown before:{}", list(&shown.before));
+            }
         }
         text += "\n  last frames:";
         self.frames.iter().for_each(|frame| text += &format!("\n    {frame}"));
@@ -757,7 +760,7 @@ mod tests {
             name: "mirror 0".to_owned(),
             what: "not what REST gives".to_owned(),
             expected: json!([{ "id": 1 }]),
-            shown: Some(Shown { rows: json!([{ "id": 2 }]), status, error: Value::Null, since }),
+            shown: Some(Shown { rows: json!([{ "id": 2 }]), status, error: Value::Null, since, before: Value::Null }),
             frames: vec!["the last frame".to_owned()],
             shape: shape.clone(),
         };

@@ -36,8 +36,15 @@ pub(super) struct Shown {
     /// What it says of itself.
     pub(super) status: String,
     pub(super) error: Value,
-    /// Since when it shows just this; now, where nobody knows.
+    /// Since when it shows just this.
     pub(super) since: Instant,
+    /// How many rows a page showed, and when.
+    pub(super) before: Value,
+}
+
+fn some_time_ago(millis: u64) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_millis(millis)).unwrap_or(now)
 }
 
 /// Somebody who watches one query.
@@ -132,7 +139,8 @@ impl Observer {
                         rows: told["rows"].take(),
                         status: told["status"].as_str().unwrap_or_default().to_owned(),
                         error: told["notice"].take(),
-                        since: Instant::now(),
+                        since: some_time_ago(told["unchanged_ms"].as_u64().unwrap_or_default()),
+                        before: told["before"].take(),
                     }),
                 })
             }
@@ -247,6 +255,7 @@ impl Mirror {
             status: last.line["status"].as_str().unwrap_or_default().to_owned(),
             error: last.line["error"].clone(),
             since: last.since,
+            before: Value::Null,
         })
     }
 }

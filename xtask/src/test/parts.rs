@@ -326,6 +326,7 @@ fn against(run: &mut Run<'_>, version: &str, db_client: DbClient) -> Result<Coun
             command.env(format!("DIRECTUS_TEST_URL{suffix}"), &url);
             command.env(format!("DIRECTUS_TEST_CONTROL_URL{suffix}"), control.url());
             command.env("DIRECTUS_TEST_ADMIN_TOKEN", &token);
+            command.env("DIRECTUS_TEST_DB_CLIENT", format!("{db_client:?}").to_lowercase());
         }
         // Directus goes before its folder.
         running.push((control, scratch, mode, log));

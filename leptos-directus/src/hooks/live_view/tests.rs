@@ -130,6 +130,21 @@ fn queries_that_show_other_fields_are_not_shared() {
     assert_eq!(target("title,status").name, target("status,title").name);
 }
 
+/// One of them may hold what the others see: a write of any of them is that of all.
+#[test]
+fn lists_that_are_shared_show_each_other_s_writes() {
+    let options = UseRealtimeCollectionOptions::default();
+    let target = |query: Query| Target::new::<Value>("posts", &options, query);
+    let by = |sort: &str| Query::new().sort(sort);
+    let alike = [[by("-date"), by("-date,id")], [by("title").offset(2), by("title").offset(2).all()]];
+    for queries in alike {
+        let [one, other] = queries.map(target);
+        assert_eq!(one.name, other.name);
+        assert_eq!(one.origin, other.origin);
+    }
+    assert_ne!(target(by("title")).origin, target(by("-title")).origin);
+}
+
 #[test]
 fn the_server_and_the_browser_tell_questions_apart_alike() {
     let options = UseRealtimeCollectionOptions::default();

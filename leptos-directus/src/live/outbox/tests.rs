@@ -12,6 +12,20 @@ fn outbox() -> Outbox {
     outbox
 }
 
+fn intent(layer: Layer, before: Map<String, Value>) -> Intent {
+    Intent {
+        collection: "posts".to_owned(),
+        key_field: "id".to_owned(),
+        origin: "posts".to_owned(),
+        fields: Vec::new(),
+        alias: BTreeMap::new(),
+        deep: Map::new(),
+        store: Some("drafts".to_owned()),
+        layer,
+        before,
+    }
+}
+
 impl Outbox {
     fn found_who(&mut self, who: Option<&str>) {
         self.asking = true;
@@ -25,18 +39,7 @@ impl Outbox {
 
     /// A write of somebody to whom the list showed `before`.
     fn make_upon(&mut self, layer: Layer, before: Map<String, Value>) {
-        let intent = Intent {
-            collection: "posts".to_owned(),
-            key_field: "id".to_owned(),
-            origin: "posts".to_owned(),
-            fields: Vec::new(),
-            alias: BTreeMap::new(),
-            deep: Map::new(),
-            store: Some("drafts".to_owned()),
-            layer,
-            before,
-        };
-        self.push(NOW, intent, None);
+        self.push(NOW, intent(layer, before), None);
     }
 
     fn create(&mut self, number: u64, key: Option<&str>) {
@@ -512,6 +515,21 @@ fn what_waits_is_taken_up_by_the_next_page_in_order_and_under_new_numbers() {
     assert_eq!(next.intent(WriteId(102)).unwrap().layer.row, Some(RowKey::created_by(WriteId(101))));
     assert_eq!(next.intent(WriteId(104)).unwrap().layer.row, Some(RowKey::created_by(WriteId(103))));
     assert_eq!(next.saved("drafts", &Some("ada".to_owned())).map(|text| text.len() > 10), Some(true));
+}
+
+#[test]
+fn what_is_taken_up_asks_back_as_its_list_did() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    let layer = Layer { write: WriteId(1), row: Some(7.into()), key: None, change: Change::Delete };
+    let mut intent = intent(layer, Map::new());
+    intent.fields = vec!["heading".to_owned(), "remarks.text".to_owned()];
+    intent.alias.insert("heading".to_owned(), "title".to_owned());
+    intent.deep.insert("remarks".to_owned(), json!({ "_limit": 2 }));
+    outbox.push(NOW, intent.clone(), None);
+    let next = reloaded(&outbox, Some("ada"));
+    let taken = next.intent(WriteId(101)).unwrap();
+    assert_eq!((&taken.fields, &taken.alias, &taken.deep), (&intent.fields, &intent.alias, &intent.deep));
 }
 
 #[test]

@@ -260,6 +260,33 @@ fn a_row_that_is_there_before_its_creation_is_known_is_that_row() {
     list.shows(&[("u", json!({"id": "u"}))]);
 }
 
+/// A delete that is taken back, be the key's first row read away before the second is there or not.
+#[test]
+fn a_key_that_was_deleted_just_before_shows_when_it_is_created_again() {
+    let mut list = List::of(&json!([{"id": 1}, {"id": 2}]));
+    let delete = list.delete(1);
+    list.shows(&[("2", json!({"id": 2}))]);
+    let create = list.lay(None, Some(1.into()), Change::Create(Arc::new(json!({"id": 1, "a": 1}))));
+    list.shows(&[("1", json!({"id": 1, "a": 1})), ("2", json!({"id": 2}))]);
+    list.overlay.confirm(delete, 1, Some(1.into()), None);
+    list.reads(&json!([{"id": 2}]));
+    list.overlay.read(1, None);
+    list.shows(&[("1", json!({"id": 1, "a": 1})), ("2", json!({"id": 2}))]);
+    list.overlay.confirm(create, 2, Some(1.into()), answer(json!({"id": 1, "a": 1})));
+    list.reads(&json!([{"id": 1, "a": 1}, {"id": 2}]));
+    list.overlay.read(2, None);
+    list.shows(&[("1", json!({"id": 1, "a": 1})), ("2", json!({"id": 2}))]);
+}
+
+#[test]
+fn what_was_kept_of_a_row_that_is_there_by_now_is_shown_over_it() {
+    let mut list = List::of(&json!([{"id": "u", "a": 1}]));
+    let create = list.lay(None, Some("u".into()), Change::Create(Arc::new(json!({"id": "u", "a": 1}))));
+    let patch = Change::Update(Arc::new(json!({"a": 2}).as_object().unwrap().clone()));
+    list.lay(Some(RowKey::created_by(create)), None, patch);
+    list.shows(&[("u", json!({"id": "u", "a": 2}))]);
+}
+
 #[test]
 fn new_rows_stand_above_the_newest_first_or_below() {
     let mut list = List::of(&json!([{"id": 1}]));

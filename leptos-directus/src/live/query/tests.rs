@@ -490,8 +490,15 @@ fn rows_of_another_visitor_do_not_outlast_a_read_that_fails() {
     query.change_identity(NOW);
     assert_eq!(shown(&query), [1, 2], "no blank while the answer is on its way");
     let second = read(&mut query);
+    outputs(&mut query);
     query.reply(NOW, second, Err(failure()));
     assert_eq!((query.status(), shown(&query)), (LiveStatus::Loading, vec![]));
+    // Nor do those that they created and nobody has read: why is told first, so that it counts for no read that came back.
+    let told = outputs(&mut query);
+    let place = |is_it: &dyn Fn(&Output) -> bool| told.iter().position(is_it);
+    let why = place(&|output| matches!(output, Output::Status(LiveStatus::Loading, Some(_))));
+    let nothing = place(&|output| *output == Output::Shown(second));
+    assert!(why.is_some() && why < nothing, "{told:?}");
 }
 
 #[test]

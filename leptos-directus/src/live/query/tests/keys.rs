@@ -214,51 +214,53 @@ fn what_was_announced_and_did_not_change_is_read_once_more_when_all_is_still() {
     assert!(is_quiet(&live), "it may have been a field that nobody asked for");
 }
 
+/// Answers the one read, which is of these keys, with these rows.
+#[track_caller]
+fn answers(live: &mut LiveQuery, at: Millis, keys: &[i64], rows: Vec<Value>) {
+    let read = keys_read(live, keys);
+    live.reply(at, read, Ok(page(rows)));
+}
+
 /// Where two transactions wait for each other's rows, PostgreSQL takes a second to notice.
 #[test]
 fn what_was_announced_before_its_transaction_waited_is_read_again_when_that_goes_on() {
     let mut live = live(&by("views"), all());
     live.hint(NOW, &[key(7)]);
-    let first = keys_read(&mut live, &[7]);
-    live.reply(NOW, first, Ok(page(vec![row(7, 70)])));
+    answers(&mut live, NOW, &[7], vec![row(7, 70)]);
     live.tick(NOW + SECOND);
-    let second = keys_read(&mut live, &[7]);
-    live.reply(NOW + SECOND, second, Ok(page(vec![row(7, 70)])));
+    answers(&mut live, NOW + SECOND, &[7], vec![row(7, 70)]);
     assert!(is_quiet(&live));
     let goes_on = NOW + 8 * SECOND;
     live.hint(goes_on, &[key(8)]);
-    let third = keys_read(&mut live, &[8]);
-    live.reply(goes_on, third, Ok(page(vec![row(8, 80)])));
+    answers(&mut live, goes_on, &[8], vec![row(8, 80)]);
     live.tick(goes_on + SECOND);
-    let fourth = keys_read(&mut live, &[7, 8]);
-    live.reply(goes_on + SECOND, fourth, Ok(page(vec![row(7, 70), changed(8, 80)])));
+    answers(&mut live, goes_on + SECOND, &[7, 8], vec![row(7, 70), changed(8, 80)]);
     assert!(is_quiet(&live));
     // Where what comes later shows at once, that is read once, and the rest ten seconds after it was.
     live.hint(goes_on + 2 * SECOND, &[key(9)]);
-    let fifth = keys_read(&mut live, &[9]);
-    live.reply(goes_on + 2 * SECOND, fifth, Ok(page(vec![changed(9, 90)])));
+    answers(&mut live, goes_on + 2 * SECOND, &[9], vec![changed(9, 90)]);
     assert_eq!(live.deadline(), Some(goes_on + 11 * SECOND));
     live.tick(goes_on + 11 * SECOND);
-    let last = keys_read(&mut live, &[7]);
-    live.reply(goes_on + 11 * SECOND, last, Ok(page(vec![changed(7, 70)])));
+    answers(&mut live, goes_on + 11 * SECOND, &[7], vec![changed(7, 70)]);
     assert!(is_quiet(&live));
-    // Who shows one row is told that others were announced.
+}
+
+#[test]
+fn who_shows_one_row_is_told_that_others_were_announced() {
     let only = LiveConfig { only_key: Some(key(7)), ..LiveConfig::default() };
     let mut live = LiveQuery::new(only, None, NOW);
-    live.feed(NOW, Feed::Up);
-    let mut read_at = |at: Millis, hinted: Option<i64>| {
-        match hinted {
-            Some(hinted) => live.hint(at, &[key(hinted)]),
-            None => live.tick(at),
-        }
-        let read = window_read(&mut live);
-        live.reply(at, read, Ok(page(vec![row(7, 70)])));
-        (live.next_output(), live.deadline()).1
-    };
     let later = NOW + 20 * SECOND;
-    read_at(NOW, None);
-    read_at(later, Some(7));
-    read_at(later + SECOND, None);
+    let answer = |live: &mut LiveQuery, at: Millis| {
+        let read = window_read(live);
+        live.reply(at, read, Ok(page(vec![row(7, 70)])));
+        outputs(live);
+    };
+    live.feed(NOW, Feed::Up);
+    answer(&mut live, NOW);
+    live.hint(later, &[key(6), key(7)]);
+    answer(&mut live, later);
+    live.tick(later + SECOND);
+    answer(&mut live, later + SECOND);
     live.hint(later + 2 * SECOND, &[key(8)]);
     assert_eq!(scopes(&mut live), []);
     assert_eq!(live.deadline(), Some(later + 11 * SECOND));
@@ -321,6 +323,8 @@ fn only_what_no_other_row_can_be_the_cause_of_settles_what_was_announced() {
     // A row may leave because a related one changed, or because time passed.
     let active = Filter::field("author.active").eq(true);
     assert!(is_read_once_more(&many.clone().filter(active), two(), 2, vec![row(1, 10)]));
+    let past = Filter::field("at").lt("$NOW");
+    assert!(is_read_once_more(&many.clone().filter(past), two(), 3, vec![row(1, 10), row(2, 20), row(3, 30)]));
 }
 
 /// What the rows of somebody else were, or those that nobody could read, says nothing.
