@@ -1,13 +1,18 @@
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
-import type { Duplex } from "node:stream";
+import { type Duplex, Transform } from "node:stream";
 
 import { baseURL } from "./environment.ts";
+import { type Frame, framesOf } from "./frame.ts";
 
 /** A gateway before the demo server that knows nothing of WebSockets: an upgrade arrives as a plain request, and is answered as one. */
 export class Gateway {
   readonly #server = http.createServer((request, response) => this.#pass(request, response));
   readonly #tunnels = new Set<Duplex>();
+  /** The browser's ends of the sockets that are open. */
+  readonly #browsers = new Set<Duplex>();
+  #opened = 0;
+  #meddle = (frame: Frame): Frame[] => [frame];
 
   static async listen() {
     const gateway = new Gateway();
@@ -24,8 +29,28 @@ export class Gateway {
     this.#server.on("upgrade", (request, near, head) => this.#tunnel(request, near, head));
   }
 
-  close() {
+  /** How many sockets it ever let through. */
+  get opened() {
+    return this.#opened;
+  }
+
+  /** From now on, what comes of each frame of the server. */
+  meddle(meddle: (frame: Frame) => Frame[]) {
+    this.#meddle = meddle;
+  }
+
+  /** Puts a frame before every page that is there, which the server never sent. */
+  say(frame: Frame) {
+    for (const browser of this.#browsers) browser.write(frame.bytes);
+  }
+
+  /** What is connected is lost. */
+  cut() {
     for (const tunnel of this.#tunnels) tunnel.destroy();
+  }
+
+  close() {
+    this.cut();
     this.#server.close();
     this.#server.closeAllConnections();
   }
@@ -48,12 +73,20 @@ export class Gateway {
     const headers = request.rawHeaders.map((text, place) => text + (place % 2 === 0 ? ": " : "\r\n"));
     far.write(`${request.method} ${request.url} HTTP/1.1\r\n${headers.join("")}\r\n`);
     far.write(head);
+    const frames = framesOf((frame) => this.#meddle(frame));
+    const meddled = new Transform({
+      transform: (chunk: Buffer, _, done) => done(null, Buffer.concat(frames(chunk))),
+    });
+    this.#opened += 1;
+    this.#browsers.add(near);
+    near.on("close", () => this.#browsers.delete(near));
+    near.pipe(far);
+    far.pipe(meddled).pipe(near);
     for (const [one, other] of [
       [near, far],
       [far, near],
     ] as const) {
       this.#tunnels.add(one);
-      one.pipe(other);
       // "close" follows, and ends the other end, too.
       one.on("error", () => {});
       one.on("close", () => {

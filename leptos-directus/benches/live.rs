@@ -1,14 +1,14 @@
 //! What it costs to apply one change to a live list, by size, for both ways of reading: `cargo bench --features native --bench live`.
 //!
-//! Measured is the engine's part: from the parsed answer of REST to what the page is told. What the answer itself costs
-//! (Directus, the network, parsing) comes on top, and grows with the rows in it: all of the list, or one.
+//! Measured is the engine's part: from the parsed answer of REST to what the page is told, own writes over it included. What the
+//! answer itself costs (Directus, the network, parsing) comes on top, and grows with the rows in it: all of the list, or one.
 
 mod scenario;
 
 use std::{cell::RefCell, hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use scenario::{BURST, Change, SIZES, Scenario, Way};
+use scenario::{BURST, Change, SIZES, Scenario, WAITING, Way, Write};
 
 fn one_change(criterion: &mut Criterion) {
     for change in Change::ALL {
@@ -30,6 +30,27 @@ fn one_change(criterion: &mut Criterion) {
                         |prepared| black_box(scenario.borrow_mut().apply(prepared)),
                         BatchSize::PerIteration,
                     );
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+/// The visitor writes, alone, and where as many writes wait as may.
+fn own_write(criterion: &mut Criterion) {
+    for write in Write::ALL {
+        let mut group = criterion.benchmark_group(format!("a row {} here", write.name()));
+        group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+        for size in SIZES {
+            for (others, name) in [(0, "alone"), (WAITING, "beside 255 that wait")] {
+                let mut scenario = Scenario::new(size, Way::Keys);
+                scenario.wait(others);
+                group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                    bencher.iter(|| {
+                        let layer = scenario.own(write);
+                        black_box(scenario.write_own(layer))
+                    });
                 });
             }
         }
@@ -59,6 +80,7 @@ fn burst(criterion: &mut Criterion) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     one_change(&mut criterion);
+    own_write(&mut criterion);
     burst(&mut criterion);
     criterion.final_summary();
 }

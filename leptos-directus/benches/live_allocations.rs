@@ -1,12 +1,12 @@
 //! How often and how much memory is asked for to apply one change to a live list, and a burst of them: `cargo bench --features
 //! native --bench live_allocations`. Without `--bench`, as `cargo test` runs it, only whether a row in place costs the same in
-//! lists of any size.
+//! lists of any size, whoever changes it.
 
 mod scenario;
 
 use std::alloc::System;
 
-use scenario::{BURST, Change, SIZES, Scenario, Way};
+use scenario::{BURST, Change, SIZES, Scenario, Way, Write};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -42,19 +42,39 @@ fn cost_of(change: Change, size: usize, way: Way) -> Cost {
     cost
 }
 
+/// The same for a write of the visitor.
+fn cost_of_own(write: Write, size: usize) -> Cost {
+    let mut scenario = Scenario::new(size, Way::Keys);
+    let layer = scenario.own(write);
+    drop(scenario.write_own(layer));
+    let layer = scenario.own(write);
+    let mut cost = Cost::default();
+    drop(cost.count(|| scenario.write_own(layer)));
+    cost
+}
+
 fn one_row_in_place_costs_the_same_in_any_list() {
-    let costs = SIZES.map(|size| cost_of(Change::InPlace, size, Way::Keys));
-    assert!(costs.iter().all(|cost| *cost == costs[0]), "of {SIZES:?} rows: {costs:?}");
+    let theirs = SIZES.map(|size| cost_of(Change::InPlace, size, Way::Keys));
+    let own = SIZES.map(|size| cost_of_own(Write::Update, size));
+    for costs in [theirs, own] {
+        assert!(costs.iter().all(|cost| *cost == costs[0]), "of {SIZES:?} rows: {costs:?}");
+    }
 }
 
 fn one_change() {
-    println!("{:9} {:12} {:>8} {:>12} {:>14}", "one row", "", "rows", "allocations", "bytes");
+    println!("{:10} {:12} {:>8} {:>12} {:>14}", "one row", "", "rows", "allocations", "bytes");
     for change in Change::ALL {
         for size in SIZES {
             for way in Way::ALL {
                 let Cost { allocations, bytes } = cost_of(change, size, way);
-                println!("{:9} {:12} {size:>8} {allocations:>12} {bytes:>14}", change.name(), way.name());
+                println!("{:10} {:12} {size:>8} {allocations:>12} {bytes:>14}", change.name(), way.name());
             }
+        }
+    }
+    for write in Write::ALL {
+        for size in SIZES {
+            let Cost { allocations, bytes } = cost_of_own(write, size);
+            println!("{:10} {:12} {size:>8} {allocations:>12} {bytes:>14}", write.name(), "here");
         }
     }
 }

@@ -33,7 +33,7 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[Bench {
     name: "live",
-    about: "one changed row of 100, 10k and 100k, and 10k in a burst: the window read again, or its key; allocations too",
+    about: "one changed row of 100, 10k and 100k, and 10k in a burst: the window read again, or its key; own writes; allocations too",
     run: live,
 }];
 

@@ -3,9 +3,14 @@
 // Each bench that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]
 
+use std::sync::Arc;
+
 use leptos_directus::{
-    Page,
-    live::{Feed, LiveConfig, LiveQuery, Output, ReadId, ReadScope, WindowShape},
+    Page, RowKey,
+    live::{
+        Change as Own, Feed, Layer, LiveConfig, LiveQuery, NewRows, Output, Overlay, ReadId, ReadScope, Shown,
+        WindowShape, WriteId,
+    },
     protocol::{Filter, Key, Query},
 };
 use serde_json::{Value, json};
@@ -15,6 +20,9 @@ pub(crate) const SIZES: [usize; 3] = [103, 10_003, 100_003];
 
 /// As many hints as come in a burst.
 pub(crate) const BURST: usize = 10_000;
+
+/// Before the first key: so keys are of one length in all sizes.
+const BEFORE: usize = 1_000_000;
 
 /// The key of the row that enters: as large as JavaScript has them.
 const NEW: usize = (1 << 53) - 1;
@@ -62,10 +70,35 @@ impl Change {
     }
 }
 
+/// What the visitor does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// A row is changed, confirmed and read again.
+    Update,
+    /// A row is created, and refused.
+    Create,
+}
+
+impl Write {
+    pub(crate) const ALL: [Self; 2] = [Self::Update, Self::Create];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Update => "is changed",
+            Self::Create => "is created",
+        }
+    }
+}
+
+/// One less than wait at most.
+pub(crate) const WAITING: usize = 255;
+
 /// A list of what is published, sorted by views, and what the table holds.
 pub(crate) struct Scenario {
-    pub(crate) live: LiveQuery,
-    pub(crate) rows: Vec<Value>,
+    live: LiveQuery,
+    overlay: Overlay,
+    rows: Vec<Value>,
+    writes: u64,
     way: Way,
     version: u64,
     now: u64,
@@ -86,10 +119,11 @@ impl Scenario {
             Way::Window => WindowShape::default(),
             Way::Keys => WindowShape::of(&query, "id"),
         };
-        let rows: Vec<Value> = (1..=size).map(|id| row(id, id * 10, 0)).collect();
+        let rows: Vec<Value> = (BEFORE + 1..=BEFORE + size).map(|id| row(id, id * 10, 0)).collect();
         let mut live = LiveQuery::new(LiveConfig { window, ..LiveConfig::default() }, None, 0);
         live.feed(0, Feed::Up);
-        let mut scenario = Self { live, rows, way, version: 0, now: 0 };
+        let overlay = Overlay::new(NewRows::Last);
+        let mut scenario = Self { live, overlay, rows, writes: 0, way, version: 0, now: 0 };
         scenario.settle();
         scenario
     }
@@ -104,14 +138,14 @@ impl Scenario {
         let (at, version) = (self.middle(), self.version);
         match change {
             Change::InPlace => self.rows[at]["version"] = json!(version),
-            Change::Enter => self.rows.insert(at, row(NEW, 10 * at + 5, version)),
+            Change::Enter => self.rows.insert(at, row(NEW, 10 * (BEFORE + at) + 5, version)),
             Change::Leave => {
                 self.rows[at]["status"] = json!("draft");
                 self.rows[at]["version"] = json!(version);
             }
             Change::Move => {
                 // Over ten rows, and back the next time.
-                let id = self.rows.len() / 2;
+                let id = BEFORE + self.rows.len() / 2;
                 let from = self.rows.iter().position(|row| row["id"] == id).expect("it never leaves");
                 let mut row = self.rows.remove(from);
                 row["views"] = json!(id * 10 + if row["views"] == id * 10 { 105 } else { 0 });
@@ -128,8 +162,10 @@ impl Scenario {
     pub(crate) fn reads(&mut self) -> Vec<(ReadId, ReadScope)> {
         let mut reads = Vec::new();
         while let Some(output) = self.live.next_output() {
-            if let Output::Read(read, scope) = output {
-                reads.push((read, scope));
+            match output {
+                Output::Read(read, scope) => reads.push((read, scope)),
+                Output::Rows(changes) => drop(self.overlay.server(changes)),
+                _ => {}
             }
         }
         reads
@@ -213,9 +249,65 @@ impl Scenario {
     }
 
     /// Applies the answer: this is what is measured.
-    pub(crate) fn apply(&mut self, (read, page): (ReadId, Page<Value>)) -> Vec<Output> {
+    pub(crate) fn apply(&mut self, (read, page): (ReadId, Page<Value>)) -> Vec<Shown> {
         self.live.reply(self.now, read, Ok(page));
-        std::iter::from_fn(|| self.live.next_output()).collect()
+        let mut told = Vec::new();
+        while let Some(output) = self.live.next_output() {
+            if let Output::Rows(changes) = output {
+                told.push(self.overlay.server(changes));
+            }
+        }
+        told
+    }
+
+    fn layer(&mut self, own: Own, key: Option<Key>) -> Layer {
+        self.writes += 1;
+        let write = WriteId(self.writes);
+        let row = key.map_or_else(|| RowKey::created_by(write), RowKey::from);
+        Layer { write, row: Some(row), key: None, change: own }
+    }
+
+    /// A change of the row in the middle, or a new one.
+    pub(crate) fn own(&mut self, write: Write) -> Layer {
+        let data = json!({ "views": 7, "title": "Mine", "status": "published", "version": self.writes });
+        match write {
+            Write::Create => self.layer(Own::Create(Arc::new(data)), None),
+            Write::Update => {
+                let patch = data.as_object().expect("it is one").clone();
+                let key = key(&self.rows[self.middle()]);
+                self.layer(Own::Update(Arc::new(patch)), Some(key))
+            }
+        }
+    }
+
+    /// Others wait: every second one creates a row.
+    pub(crate) fn wait(&mut self, writes: usize) {
+        for number in 0..writes {
+            let layer = match number % 2 {
+                0 => self.own(Write::Create),
+                _ => Layer {
+                    row: Some(RowKey::from(key(&self.rows[number % self.rows.len()]))),
+                    ..self.own(Write::Update)
+                },
+            };
+            self.overlay.add(layer);
+        }
+    }
+
+    /// From the click until nothing of the write is left: this is what is measured.
+    pub(crate) fn write_own(&mut self, layer: Layer) -> [Shown; 3] {
+        let (write, row, is_new) = (layer.write, layer.row.clone(), matches!(layer.change, Own::Create(_)));
+        let added = self.overlay.add(layer);
+        let sent = self.overlay.sent(write, true);
+        let done = if is_new {
+            self.overlay.remove(write)
+        } else {
+            let key = row.and_then(|row| self.overlay.key(&row));
+            let answer = key.as_ref().and_then(|key| self.overlay.value(&RowKey::from(key))).cloned();
+            self.overlay.confirm(write, self.writes, key.clone(), answer);
+            self.overlay.read(self.writes, key.as_ref().map(std::slice::from_ref))
+        };
+        [added, sent, done]
     }
 
     /// Undoes what a change did to the number of rows.

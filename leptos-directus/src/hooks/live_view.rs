@@ -265,8 +265,15 @@ impl<T: RowType> View<T> {
     fn adopt(&self, other: &Self) {
         // A list that is on its way to another one shares everything with what it was.
         if self.collection == other.collection && !Arc::ptr_eq(&self.overlay, &other.overlay) {
-            let other = other.overlay();
-            self.overlay().adopt(&other);
+            // Locked in one order, whichever of two adopts the other.
+            let (mut own, other) = if Arc::as_ptr(&self.overlay) < Arc::as_ptr(&other.overlay) {
+                let own = self.overlay();
+                (own, other.overlay())
+            } else {
+                let other = other.overlay();
+                (self.overlay(), other)
+            };
+            own.adopt(&other);
         }
     }
 

@@ -503,9 +503,20 @@ impl Overlay {
             }
             NewRows::Last => placed.chain(unplaced).collect(),
         };
-        let held = self.held.iter().map(|key| self.name(key));
-        let in_doubt: HashSet<RowKey> = (0..self.laid.len()).flat_map(|at| self.row_of(at)).chain(held).collect();
-        order.into_iter().filter(|row| !in_doubt.contains(row) || self.look(row).is_some()).collect()
+        let mut is_there: HashMap<RowKey, bool> = HashMap::new();
+        for (at, laid) in self.laid.iter().enumerate() {
+            for row in self.row_of(at) {
+                let is_placed = is_placed(&row);
+                let is_there = is_there.entry(row).or_insert(is_placed);
+                match laid.layer.change {
+                    Change::Create(_) => *is_there = true,
+                    Change::Update(_) => {}
+                    Change::Delete => *is_there = false,
+                }
+            }
+        }
+        is_there.extend(self.held.iter().map(|key| (self.name(key), false)));
+        order.into_iter().filter(|row| is_there.get(row).copied().unwrap_or(true)).collect()
     }
 
     /// Takes over how these rows look now and says what that changes.

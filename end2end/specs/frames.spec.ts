@@ -1,0 +1,147 @@
+import type { Page } from "@playwright/test";
+
+import { BROKEN_LINK } from "../support/console.ts";
+import type { DirectusWriter } from "../support/directus.ts";
+import { badge, expect, settled, test as base } from "../support/fixtures.ts";
+import { Frame } from "../support/frame.ts";
+import { Gateway } from "../support/gateway.ts";
+import { SOON, moments, now, recovery, watch } from "../support/moments.ts";
+import { explore, table } from "../support/table.ts";
+
+const test = base.extend<{ gateway: Gateway }>({
+  gateway: async ({}, use) => {
+    const gateway = await Gateway.listen();
+    gateway.letUpgrade();
+    await use(gateway);
+    gateway.close();
+  },
+});
+
+/** A page with a few rows of its own, in the order of their titles, opened over the gateway. */
+async function opened(page: Page, gateway: Gateway, directus: DirectusWriter) {
+  const tag = crypto.randomUUID().slice(0, 8);
+  const titled = (text: string) => `${tag} ${text}`;
+  const rows = await directus.createMany<{ id: number }>(
+    "posts",
+    ["b", "d", "f"].map((text) => ({ title: titled(text), status: "published" })),
+  );
+  const query = { filter: { title: { _starts_with: tag } }, sort: ["title"], fields: ["id", "title"], limit: 4 };
+  await page.goto(gateway.url + explore("posts", query));
+  await settled(page);
+  const shows = async (...texts: string[]) => {
+    const shown = async () => (await table(page)).map(({ cells }) => cells.title);
+    await expect.poll(shown, { timeout: 40_000 }).toEqual(texts.map(titled));
+  };
+  await shows("b", "d", "f");
+  await watch(page, "tbody");
+  return { tag, ids: rows.map(({ id }) => id), titled, shows };
+}
+
+/** What the page says to the console of frames that it passes over. */
+const PASSED_OVER = /Directus sent |a frame of Directus was skipped/;
+
+/** Nothing was ever blank, and no row was there twice at once. */
+async function expectNoBlankAndNoDouble(page: Page, tag: string) {
+  for (const { text } of await moments(page)) {
+    const rows = [...text.matchAll(new RegExp(`(\\d+)${tag} .`, "g"))].map(([, id]) => id);
+    expect(rows.length, "no blank").toBeGreaterThan(0);
+    expect(rows, "no double").toEqual([...new Set(rows)]);
+  }
+}
+
+test("frames that come twice change nothing", async ({ page, gateway, directus }) => {
+  let twice = 0;
+  gateway.meddle((frame) => {
+    if (!frame.isText) return [frame];
+    twice += 1;
+    return [frame, frame];
+  });
+  const { tag, ids, titled, shows } = await opened(page, gateway, directus);
+  const [first, second] = ids as [number, number];
+  await directus.update("posts", first, { title: titled("e") });
+  await shows("d", "e", "f");
+  const created = await directus.createPost({ title: titled("a") });
+  await shows("a", "d", "e", "f");
+  await directus.createPost({ title: titled("c") });
+  await shows("a", "c", "d", "e");
+  await directus.delete("posts", created.id);
+  await shows("c", "d", "e", "f");
+  await directus.update("posts", second, { title: `not ${titled("d")}` });
+  await shows("c", "e", "f");
+  expect(twice).toBeGreaterThan(0);
+  expect(gateway.opened, "nothing of that is worth a new socket").toBe(1);
+  await expectNoBlankAndNoDouble(page, tag);
+});
+
+test("what Directus may say in years to come, and what is no frame of it, is passed over", async ({ page, gateway, directus, complaints }) => {
+  complaints.allow(PASSED_OVER);
+  const { tag, ids, titled, shows } = await opened(page, gateway, directus);
+  for (const text of [
+    '{"type":"surprise","data":{"id":1}}',
+    '{"type":"subscription","event":"archive","data":[1],"uid":"posts:update#2"}',
+    `{"type":"subscription","event":"delete","data":["${ids[0]}"],"uid":"nobody's"}`,
+    '{"no":"type"}',
+    "[]",
+    "not JSON",
+    "",
+  ]) {
+    gateway.say(Frame.text(text));
+  }
+  gateway.say(Frame.binary(Buffer.of(0xff, 0x00)));
+  await directus.update("posts", ids[0] as number, { title: titled("g") });
+  await shows("d", "f", "g");
+  await expect(badge(page)).toContainText("Connected");
+  expect(gateway.opened, "nothing of that is worth a new socket").toBe(1);
+  await expectNoBlankAndNoDouble(page, tag);
+});
+
+test("a message of 70 MB is passed over, too", async ({ page, gateway, directus, complaints }) => {
+  complaints.allow(PASSED_OVER);
+  const { tag, ids, titled, shows } = await opened(page, gateway, directus);
+  gateway.say(Frame.text(`{"type":"subscription","event":"update","data":["${"x".repeat(70 << 20)}"],"uid":"nobody's"}`));
+  await directus.update("posts", ids[0] as number, { title: titled("g") });
+  await shows("d", "f", "g");
+  await expectNoBlankAndNoDouble(page, tag);
+});
+
+test("text that is no UTF-8 costs the socket and nothing else", async ({ page, gateway, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  const { tag, ids, titled, shows } = await opened(page, gateway, directus);
+  const since = await now(page);
+  gateway.say(Frame.text(Buffer.of(0xff, 0xfe)));
+  await expect.poll(() => gateway.opened, { timeout: 40_000 }).toBe(2);
+  await expect(badge(page)).toContainText("Connected", { timeout: 40_000 });
+  await directus.update("posts", ids[0] as number, { title: titled("g") });
+  const written = await now(page);
+  await shows("d", "f", "g");
+  expect(await recovery(page, since, (text) => text.includes(titled("g")), "no UTF-8", written)).toBeLessThanOrEqual(SOON);
+  await expectNoBlankAndNoDouble(page, tag);
+});
+
+test("a server that never says that a subscription has begun is tried again, and the page is right once it does", async ({
+  page,
+  gateway,
+  directus,
+  complaints,
+}) => {
+  complaints.allow(BROKEN_LINK);
+  test.setTimeout(120_000);
+  const { tag, ids, titled, shows } = await opened(page, gateway, directus);
+  let swallowed = 0;
+  gateway.meddle((frame) => {
+    const isInit = frame.isText && frame.payload.includes('"event":"init"');
+    if (isInit) swallowed += 1;
+    return isInit ? [] : [frame];
+  });
+  gateway.cut();
+  await expect.poll(() => gateway.opened, { timeout: 60_000 }).toBeGreaterThan(2);
+  expect(swallowed).toBeGreaterThan(0);
+  // By a read: events of it there are none.
+  await directus.update("posts", ids[0] as number, { title: titled("e") });
+  gateway.meddle((frame) => [frame]);
+  await shows("d", "e", "f");
+  await directus.update("posts", ids[0] as number, { title: titled("g") });
+  await shows("d", "f", "g");
+  await expect(badge(page)).toContainText("Connected", { timeout: 40_000 });
+  await expectNoBlankAndNoDouble(page, tag);
+});
