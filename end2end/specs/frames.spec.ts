@@ -87,7 +87,9 @@ test("what Directus may say in years to come, and what is no frame of it, is pas
   ]) {
     gateway.say(Frame.text(text));
   }
+  const heard = page.waitForEvent("console", (message) => message.text().includes("it is not text"));
   gateway.say(Frame.binary(Buffer.of(0xff, 0x00)));
+  await heard;
   await directus.update("posts", ids[0] as number, { title: titled("g") });
   await shows("d", "f", "g");
   await expect(badge(page)).toContainText("Connected");
@@ -101,6 +103,7 @@ test("a message of 70 MB is passed over, too", async ({ page, gateway, directus,
   gateway.say(Frame.text(`{"type":"subscription","event":"update","data":["${"x".repeat(70 << 20)}"],"uid":"nobody's"}`));
   await directus.update("posts", ids[0] as number, { title: titled("g") });
   await shows("d", "f", "g");
+  expect(gateway.opened, "nothing of that is worth a new socket").toBe(1);
   await expectNoBlankAndNoDouble(page, tag);
 });
 
