@@ -406,7 +406,8 @@ impl Reader {
     /// Whether a write may show in this list.
     fn takes(&self, intent: &Intent) -> bool {
         let is_create = matches!(intent.layer.change, Change::Create(_));
-        let is_other = |only: &Key| intent.layer.row.as_ref().is_some_and(|row| *row != RowKey::from(only));
+        let is_it = |row: &RowKey, only: &Key| row.as_key().is_some_and(|key| key.may_be(only));
+        let is_other = |only: &Key| intent.layer.row.as_ref().is_some_and(|row| !is_it(row, only));
         self.collection == intent.collection
             && self.key_field == intent.key_field
             && self.origin.as_ref().is_some_and(|origin| !is_create || *origin == intent.origin)

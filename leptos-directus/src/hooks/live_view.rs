@@ -1120,17 +1120,21 @@ impl<T: RowType> LiveView<T> {
         })
     }
 
-    /// The key has changed, and the row of the one before is still shown: whoever writes now may mean either.
-    fn is_on_the_page(self, asked: &Key) -> Result<(), Error> {
-        let Some(view) = self.shown.try_get_untracked() else { return Ok(()) };
-        let shown = view.keys().read_untracked().first().and_then(|row| view.overlay().key(row));
-        match shown.filter(|shown| !shown.may_be(asked)) {
-            Some(shown) => Err(Error::usage(format!(
+    /// The one row that is asked for: by its key as Directus spells it, once that is known. Unless the key has changed and the row
+    /// of the one before is still shown: whoever writes now may mean either.
+    fn on_the_page(self, asked: &Key) -> Result<RowKey, Error> {
+        let view = self.shown.try_get_untracked();
+        let shown = view.as_ref().and_then(|view| {
+            let first = view.keys().read_untracked().first().cloned();
+            first.and_then(|row| view.overlay().key(&row))
+        });
+        match (view, shown) {
+            (Some(view), Some(shown)) if !shown.may_be(asked) => Err(Error::usage(format!(
                 "the item {asked} of `{}` is asked for, and the page still shows {shown}: nothing was written; write once it \
                  is there, or by `use_directus().items(…)`",
                 view.collection
             ))),
-            None => Ok(()),
+            (_, shown) => Ok(RowKey::from(shown.as_ref().unwrap_or(asked))),
         }
     }
 
@@ -1138,9 +1142,7 @@ impl<T: RowType> LiveView<T> {
     pub(crate) fn update_only(self, patch: &impl Serialize) -> Made {
         self.write(|client, target| {
             let change = Change::Update(Arc::new(fields_of_value(patch)?));
-            let only = target.spec.config.only_key.as_ref();
-            only.map_or(Ok(()), |only| self.is_on_the_page(only))?;
-            let row = only.map(RowKey::from);
+            let row = target.spec.config.only_key.as_ref().map(|only| self.on_the_page(only)).transpose()?;
             Ok(Layer { write: client.write_id(), row, key: None, change })
         })
     }
@@ -1150,8 +1152,7 @@ impl<T: RowType> LiveView<T> {
         self.write(|client, target| {
             let only = target.spec.config.only_key.as_ref();
             let only = only.ok_or_else(|| Error::usage("a singleton can't be deleted"))?;
-            self.is_on_the_page(only)?;
-            let row = RowKey::from(only);
+            let row = self.on_the_page(only)?;
             Ok(Layer { write: client.write_id(), row: Some(row), key: None, change: Change::Delete })
         })
     }

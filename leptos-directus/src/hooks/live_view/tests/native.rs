@@ -122,8 +122,10 @@ async fn an_item_is_written_only_where_it_is_the_one_that_is_shown() {
     };
     let post = from_html_of(&core, Arc::new(target));
     let pending = || untrack(|| post.pending().get()).len();
+    post.connect();
     assert!(post.update_only(&json!({ "title": "new" })).is_ok(), "another spelling of the same key");
     until(|| pending() == 1).await;
+    until(|| untrack(|| post.items().get()).iter().any(|post| post.title == "new")).await;
     key.set(2.into());
     for made in [post.update_only(&json!({ "title": "new" })), post.delete_only()] {
         let Err(error) = made else { panic!("it was written to a row that is not there") };
