@@ -2,23 +2,15 @@ import type { Page } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
 import type { DirectusWriter } from "../support/directus.ts";
-import { badge, expect, settled, test as base } from "../support/fixtures.ts";
+import { badge, expect, settled, test } from "../support/fixtures.ts";
 import { Frame } from "../support/frame.ts";
-import { Gateway } from "../support/gateway.ts";
+import type { Gateway } from "../support/gateway.ts";
 import { SOON, moments, now, recovery, watch } from "../support/moments.ts";
 import { explore, table } from "../support/table.ts";
 
-const test = base.extend<{ gateway: Gateway }>({
-  gateway: async ({}, use) => {
-    const gateway = await Gateway.listen();
-    gateway.letUpgrade();
-    await use(gateway);
-    gateway.close();
-  },
-});
-
 /** A page with a few rows of its own, in the order of their titles, opened over the gateway. */
 async function opened(page: Page, gateway: Gateway, directus: DirectusWriter) {
+  gateway.letUpgrade();
   const tag = crypto.randomUUID().slice(0, 8);
   const titled = (text: string) => `${tag} ${text}`;
   const rows = await directus.createMany<{ id: number }>(

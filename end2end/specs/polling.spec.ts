@@ -1,16 +1,7 @@
 import type { Page } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
-import { badge, expect, story, test as base } from "../support/fixtures.ts";
-import { Gateway } from "../support/gateway.ts";
-
-const test = base.extend<{ gateway: Gateway }>({
-  gateway: async ({}, use) => {
-    const gateway = await Gateway.listen();
-    await use(gateway);
-    gateway.close();
-  },
-});
+import { badge, expect, story, test } from "../support/fixtures.ts";
 
 /** From here on the page's time goes by only where the test turns it. */
 async function stopTheClock(page: Page) {

@@ -4,6 +4,7 @@ import { ConsoleWatch } from "./console.ts";
 import { control } from "./control.ts";
 import { DirectusWriter } from "./directus.ts";
 import { type UserName, baseURL, users } from "./environment.ts";
+import { Gateway } from "./gateway.ts";
 import { Wire } from "./wire.ts";
 
 type Fixtures = {
@@ -11,6 +12,8 @@ type Fixtures = {
   directus: DirectusWriter;
   /** What the page and the server say to each other. */
   wire: Wire;
+  /** A way to the demo server that lets no WebSocket through until it is told to, and does to its frames what the test says. */
+  gateway: Gateway;
   /** Fails the test when the browser complains. */
   complaints: ConsoleWatch;
   /** Logs a whole browser context in, as the login page would. */
@@ -27,6 +30,11 @@ export const test = base.extend<Fixtures>({
   },
   wire: async ({ page }, use) => {
     await use(new Wire(page));
+  },
+  gateway: async ({}, use) => {
+    const gateway = await Gateway.listen();
+    await use(gateway);
+    gateway.close();
   },
   complaints: [
     async ({ page }, use) => {

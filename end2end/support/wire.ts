@@ -57,6 +57,11 @@ export class Wire {
     );
   }
 
+  /** How many frames came that name this subscription. */
+  received(uid: string): number {
+    return this.#count((entry) => entry.kind === "received" && entry.frame.uid === uid);
+  }
+
   /** Places of the subscriptions that were asked for. */
   get subscribes(): number[] {
     return this.#places((entry) => entry.kind === "sent" && entry.frame.type === "subscribe");
