@@ -63,6 +63,21 @@ const does = {
       })),
     }));
   },
+  /** Out of sight, and frozen as a browser does it; and back. */
+  async asleep({ page: number, is }) {
+    const page = pages.get(number);
+    const see = (state) =>
+      page.evaluate((state) => {
+        Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, state);
+    const session = await page.context().newCDPSession(page);
+    if (is) await see("hidden");
+    await session.send("Page.setWebLifecycleState", { state: is ? "frozen" : "active" });
+    if (!is) await see("visible");
+    await session.detach();
+    return null;
+  },
   async offline({ page: number, is }) {
     await pages.get(number).context().setOffline(is);
     return null;

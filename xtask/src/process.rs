@@ -199,6 +199,12 @@ impl Process {
         tell_guard('-', self.group);
     }
 
+    /// It stands still, or goes on, as whatever it is that a laptop's lid closes.
+    pub(crate) fn set_asleep(&self, is_asleep: bool) {
+        // ESRCH only says that it has ended, which is seen elsewhere.
+        let _ = killpg(self.group, if is_asleep { Signal::SIGSTOP } else { Signal::SIGCONT });
+    }
+
     /// Adds the end of our log, if we have one.
     pub(crate) fn with_log(&self, failure: Failure) -> Failure {
         match &self.log {

@@ -273,6 +273,55 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_of_a_socket_says_comes_twice_or_has_something_after_it_wherever_it_is_cut() {
+        let relay = relay();
+        let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".as_slice();
+        let long = [[0x81, 126, 1, 0].as_slice(), &[b'x'; 256]].concat();
+        let (short, pong, strange) = (b"\x81\x02hi".as_slice(), b"\x8a\x00".as_slice(), br#"{"type":"surprise""#);
+        for (fault, after_short, after_long) in [
+            (Fault::Pass, b"".as_slice(), b"".as_slice()),
+            (Fault::Twice, short, &long),
+            (Fault::Garbled, b"\x81\x02\xff\xfe", b"\x81\x02\xff\xfe"),
+        ] {
+            relay.set(fault).expect("it is set");
+            let said = [head, short, pong, &long].concat();
+            let expected = [head, short, after_short, pong, &long, after_long].concat();
+            for cut in [1, 3, head.len() + 1, head.len() + 3, said.len() - 1, said.len()] {
+                let mut stream = connect(&relay);
+                stream.set_nodelay(true).expect("it is open");
+                let mut got = Vec::new();
+                for piece in [&said[..cut], &said[cut..]] {
+                    stream.write_all(piece).expect("it is open");
+                    let wanted = if piece.len() == cut { cut.min(head.len()) } else { expected.len() };
+                    while got.len() < wanted {
+                        let mut buffer = [0; 1024];
+                        let count = stream.read(&mut buffer).expect("it comes");
+                        got.extend_from_slice(&buffer[..count]);
+                    }
+                }
+                assert!(got == expected, "{fault:?}, cut after {cut}: {got:?}");
+            }
+        }
+        relay.set(Fault::Strange).expect("it is set");
+        let said = [head, short].concat();
+        let mut stream = connect(&relay);
+        stream.write_all(&said).expect("it is open");
+        let mut got = Vec::new();
+        while !got.ends_with(b"\x82\x02\xff\x00") {
+            let mut buffer = [0; 1024];
+            let count = stream.read(&mut buffer).expect("it comes");
+            got.extend_from_slice(&buffer[..count]);
+        }
+        assert!(got.starts_with(&said) && got[said.len() + 2..].starts_with(strange), "{got:?}");
+        // What is no socket passes as it is.
+        relay.set(Fault::Twice).expect("it is set");
+        let plain = [b"HTTP/1.1 200 OK\r\n\r\n", short].concat();
+        let mut stream = connect(&relay);
+        assert_eq!(back(&mut stream, &plain), plain);
+        assert_eq!(back(&mut stream, short), short);
+    }
+
+    #[test]
     fn who_leaves_is_told_on_and_nothing_stays_behind() {
         let relay = relay();
         let streams: Vec<TcpStream> = (0..5).map(|_| connect(&relay)).collect();

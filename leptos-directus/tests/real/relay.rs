@@ -39,6 +39,91 @@ pub(crate) enum Fault {
     Merge(Duration),
     /// What is sent arrives, and as soon as it is answered the connection is lost.
     AnswersLost,
+    /// Whatever the server of a WebSocket says comes twice.
+    Twice,
+    /// After it comes what no server says today.
+    Strange,
+    /// After it comes what is no text, though it says so.
+    Garbled,
+}
+
+impl Fault {
+    /// What comes after a message of this frame.
+    fn after(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Twice => message.to_vec(),
+            Self::Strange => {
+                let unknown = br#"{"type":"surprise","event":"init","data":[1]}"#;
+                let binary = [0x82, 2, 0xff, 0];
+                [&[TEXT, unknown.len() as u8], unknown.as_slice(), &binary].concat()
+            }
+            Self::Garbled => vec![TEXT, 2, 0xff, 0xfe],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// How the frame of a text begins that is a message of its own (RFC 6455, section 5.2).
+const TEXT: u8 = 0x81;
+
+/// The frames in what the server of a WebSocket says, however that is cut up.
+#[derive(Default)]
+struct Frames {
+    stage: Stage,
+    /// Of what is not whole yet.
+    begun: Vec<u8>,
+}
+
+#[derive(Default, PartialEq)]
+enum Stage {
+    /// The answer to the upgrade is not whole yet.
+    #[default]
+    Head,
+    Open,
+    /// It is no WebSocket.
+    Other,
+}
+
+impl Frames {
+    /// The messages that are whole with these bytes, and with how many of them.
+    fn push(&mut self, bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
+        let mut whole = Vec::new();
+        if self.stage == Stage::Other {
+            return whole;
+        }
+        let before = self.begun.len();
+        self.begun.extend_from_slice(bytes);
+        let mut start = 0;
+        if self.stage == Stage::Head {
+            let Some(end) = self.begun.windows(4).position(|four| four == b"\r\n\r\n") else { return whole };
+            self.stage = if self.begun.starts_with(b"HTTP/1.1 101") { Stage::Open } else { Stage::Other };
+            start = end + 4;
+        }
+        while self.stage == Stage::Open
+            && let Some(length) = frame_length(&self.begun[start..])
+            && let Some(frame) = self.begun.get(start..start.saturating_add(length))
+        {
+            start += length;
+            if frame[0] == TEXT {
+                whole.push((start - before, frame.to_vec()));
+            }
+        }
+        self.begun.drain(..start);
+        if self.stage == Stage::Other {
+            self.begun = Vec::new();
+        }
+        whole
+    }
+}
+
+/// Of the frame that begins here, as far as that can be told.
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let long = |bytes: &[u8]| bytes.iter().fold(0, |length: usize, byte| length << 8 | usize::from(*byte));
+    match bytes.get(1)? & 0x7f {
+        126 => Some(4 + long(bytes.get(2..4)?)),
+        127 => long(bytes.get(2..10)?).checked_add(10),
+        short => Some(2 + usize::from(short)),
+    }
 }
 
 /// Which way bytes went.
@@ -313,6 +398,7 @@ impl Shared {
     fn pump(&self, number: u64, way: Way, mut from: TcpStream, to: Option<&TcpStream>) {
         let mut buffer = vec![0; 16 * 1024];
         let mut is_lost = false;
+        let mut frames = Frames::default();
         loop {
             let count = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -321,7 +407,7 @@ impl Shared {
                 Err(_) => break,
             };
             let Some(to) = to else { continue };
-            match self.pass(number, way, &mut from, &buffer[..count], to) {
+            match self.pass(number, way, &mut from, &buffer[..count], &mut frames, to) {
                 Ok(true) => {}
                 _ => {
                     is_lost = true;
@@ -364,7 +450,15 @@ impl Shared {
     }
 
     /// Passes on what was read, in the way of the fault; whether the connection goes on.
-    fn pass(&self, number: u64, way: Way, from: &mut TcpStream, bytes: &[u8], to: &TcpStream) -> io::Result<bool> {
+    fn pass(
+        &self,
+        number: u64,
+        way: Way,
+        from: &mut TcpStream,
+        bytes: &[u8],
+        frames: &mut Frames,
+        to: &TcpStream,
+    ) -> io::Result<bool> {
         let mut rest = bytes;
         let mut more;
         while !rest.is_empty() {
@@ -404,7 +498,16 @@ impl Shared {
                 Next::Go => {}
             }
             let (piece, left) = rest.split_at(size);
-            if !self.deliver(number, way, piece, to)? {
+            let messages = if way == Way::Down { frames.push(piece) } else { Vec::new() };
+            let mut more = Vec::new();
+            let mut from = 0;
+            for (to, message) in messages {
+                more.extend_from_slice(&piece[from..to]);
+                more.extend(fault.after(&message));
+                from = to;
+            }
+            more.extend_from_slice(&piece[from..]);
+            if !self.deliver(number, way, &more, to)? {
                 return Ok(false);
             }
             if let Fault::Split(_) = fault {

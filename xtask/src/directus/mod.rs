@@ -442,6 +442,11 @@ impl Directus {
         }
     }
 
+    /// See [`Process::set_asleep`].
+    pub(crate) fn set_asleep(&self, is_asleep: bool) {
+        self.process.iter().for_each(|process| process.set_asleep(is_asleep));
+    }
+
     /// Whether it has ended without being told to: the end of its log then.
     pub(crate) fn ended(&mut self) -> Option<Failure> {
         let process = self.process.as_mut()?;

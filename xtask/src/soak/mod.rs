@@ -467,7 +467,7 @@ impl<'a> World<'a> {
         self.change_rules(tally)?;
         for _ in 0..faults {
             tally.faults += 1;
-            match self.random.index(12) {
+            match self.random.index(14) {
                 0 => {
                     let signal = if self.random.once_in(3) { Signal::SIGTERM } else { Signal::SIGKILL };
                     self.deed(format!("Directus is ended by {signal}, and started again"));
@@ -491,7 +491,25 @@ impl<'a> World<'a> {
                     self.some_time(500, 4_000)?;
                     self.set_offline(false)?;
                 }
-                3..=5 => {
+                3 => {
+                    let share = self.random.between(1, 3);
+                    let asleep: Vec<usize> = (0..self.observers.len()).filter(|_| self.random.once_in(share)).collect();
+                    self.deed(format!("{} observers sleep for a while", asleep.len()));
+                    asleep.iter().try_for_each(|number| self.observers[*number].set_asleep(true))?;
+                    let waited = self.some_time(300, 4_000);
+                    asleep.iter().try_for_each(|number| self.observers[*number].set_asleep(false))?;
+                    waited?;
+                }
+                4 => {
+                    let is_directus = self.random.once_in(2);
+                    let who = if is_directus { "Directus" } else { "our server" };
+                    self.deed(format!("{who} stands still for a while"));
+                    self.stand_still(is_directus, true);
+                    let waited = self.some_time(300, 4_000);
+                    self.stand_still(is_directus, false);
+                    waited?;
+                }
+                5..=7 => {
                     let fault = self.fault();
                     self.deed(format!("between our server and Directus: {fault:?}"));
                     set(&self.behind, fault)?;
@@ -521,6 +539,14 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    fn stand_still(&self, is_directus: bool, is_still: bool) {
+        if is_directus {
+            self.directus.set_asleep(is_still);
+        } else {
+            self.server.iter().for_each(|server| server.set_asleep(is_still));
+        }
+    }
+
     /// Now and then the public may read something else, where Directus has such rules.
     fn change_rules(&mut self, tally: &mut Tally) -> Result<()> {
         if let Some(rules) = self.rules.as_mut().filter(|_| self.random.once_in(2)) {
@@ -544,7 +570,7 @@ impl<'a> World<'a> {
         let random = &mut self.random;
         let millis = Duration::from_millis;
         let bytes = |random: &mut Random, most| usize::try_from(random.between(0, most)).unwrap_or(0);
-        match random.index(12) {
+        match random.index(15) {
             0 | 1 => Fault::CutAfter(bytes(random, 300)),
             2 => Fault::CutAfter(bytes(random, 6_000)),
             3 | 4 => Fault::HalfOpen,
@@ -554,6 +580,9 @@ impl<'a> World<'a> {
             8 => Fault::BadGateway,
             9 => Fault::Split(1 + bytes(random, 40)),
             10 => Fault::Merge(millis(random.between(5, 80))),
+            11 => Fault::Twice,
+            12 => Fault::Strange,
+            13 => Fault::Garbled,
             _ => Fault::AnswersLost,
         }
     }

@@ -181,6 +181,17 @@ impl Observer {
         Ok(true)
     }
 
+    /// Lets a page out of sight, where it stands still, or a mirror sleep; and wakes it.
+    pub(super) fn set_asleep(&self, is_asleep: bool) -> Result<()> {
+        match &self.eyes {
+            Eyes::Mirror(mirror) => mirror.process.set_asleep(is_asleep),
+            Eyes::Page(browser, number) => {
+                browser.ask(&json!({ "page": number, "does": "asleep", "is": is_asleep }))?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn is_page(&self) -> bool {
         matches!(self.eyes, Eyes::Page(..))
     }
