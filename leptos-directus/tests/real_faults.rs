@@ -562,7 +562,7 @@ async fn a_slow_link_of_our_server_is_not_taken_for_dead() {
     slow(behind_our_server("slow behind our server", quick_end()).await).await;
 }
 
-/// What is sent arrives, but not as it was sent.
+/// What is sent arrives, but not as it was sent, or not alone.
 async fn late_or_in_pieces((mut stand, relay, sockets): Behind) {
     let millis = Duration::from_millis;
     let before = sockets.get();
@@ -572,6 +572,8 @@ async fn late_or_in_pieces((mut stand, relay, sockets): Behind) {
         Fault::Merge(millis(80)),
         Fault::Delay(millis(50), millis(200)),
         Fault::Delay(millis(300), millis(1)),
+        Fault::Twice,
+        Fault::Strange,
     ] {
         relay.set(fault).unwrap();
         for _ in 0..3 {
@@ -652,6 +654,32 @@ async fn a_502_of_a_proxy_before_our_server_is_told_and_made_good_when_it_is_ove
 async fn a_502_of_a_proxy_behind_our_server_is_told_and_made_good_when_it_is_over() {
     let name = "bad gateway behind our server";
     told_at_once(name, Fault::BadGateway, behind_our_server(name, quick_end()).await).await;
+}
+
+/// What is no text costs the socket, and nothing else.
+async fn garbled(name: &str, (mut stand, relay, _): Behind) {
+    for round in 0..2 {
+        let began = Instant::now();
+        relay.set(Fault::Garbled).unwrap();
+        stand.change().await;
+        stand.is_noticed(name, began, NOTICED).await;
+        let healed = Instant::now();
+        relay.set(Fault::Pass).unwrap();
+        stand.is_right_soon(&format!("{name}, round {round}"), healed).await;
+    }
+    stand.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_that_is_none_costs_the_socket_to_our_server_and_nothing_else() {
+    let name = "garbled before our server";
+    garbled(name, before_our_server(name, quick_end()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_that_is_none_costs_the_socket_of_our_server_and_nothing_else() {
+    let name = "garbled behind our server";
+    garbled(name, behind_our_server(name, quick_end()).await).await;
 }
 
 /// Nobody is there for a minute, and the waits between tries have grown.
