@@ -202,6 +202,29 @@ async fn rows_enter_and_leave_by_a_change_of_what_the_filter_names() {
     shows(&sorted, json!([{ "title": "one" }, { "title": "two" }])).await;
 }
 
+/// It failed: what the filter compared was read along as a key, and taken out of the rows together with what they show of it.
+#[tokio::test]
+async fn what_rows_show_of_others_stays_where_the_filter_names_it_too() {
+    let desk = Desk::open().await;
+    let query = Query::new().fields(["title", "author.name"]).filter(Filter::field("author").eq(1)).sort("title");
+    let rows = desk.watch(query, 2).await;
+    let one = json!({ "title": "one", "author": { "name": "Ada" } });
+    shows(&rows, json!([one])).await;
+    desk.update(&desk.articles, 2, json!({ "author": 1 })).await;
+    shows(&rows, json!([one, { "title": "two", "author": { "name": "Ada" } }])).await;
+    desk.update(&desk.articles, 1, json!({ "author": null })).await;
+    shows(&rows, json!([{ "title": "two", "author": { "name": "Ada" } }])).await;
+    let written = Filter::field("articles").nnull();
+    let query = Query::new().fields(["name", "articles.title"]).filter(written).sort("name");
+    let directus = desk.directus();
+    let authors = directus.watch(&desk.authors, query, Desk::options());
+    follows(directus, 2).await;
+    shows(&authors, json!([{ "name": "Ada", "articles": [{ "title": "two" }] }])).await;
+    desk.update(&desk.articles, 1, json!({ "author": 2 })).await;
+    let bob = json!({ "name": "Bob", "articles": [{ "title": "one" }] });
+    shows(&authors, json!([{ "name": "Ada", "articles": [{ "title": "two" }] }, bob])).await;
+}
+
 #[tokio::test]
 async fn tags_are_followed_through_their_junction() {
     let desk = Desk::open().await;

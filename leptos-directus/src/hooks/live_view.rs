@@ -1120,9 +1120,16 @@ impl<T: RowType> LiveView<T> {
         })
     }
 
+    /// Whether what is shown is what this asks for, and not what was asked for before.
+    fn shows(self, target: &Target) -> bool {
+        let is_asked = |asked: &Result<Target, Error>| asked.as_ref().is_ok_and(|asked| asked.name == target.name);
+        self.coming.try_with_untracked(Option::is_none).unwrap_or_default()
+            && self.asked.try_with_value(is_asked).unwrap_or_default()
+    }
+
     /// The one row that is asked for: by its key as Directus spells it, once that is known. Unless the key has changed and the row
     /// of the one before is still shown: whoever writes now may mean either.
-    fn on_the_page(self, asked: &Key) -> Result<RowKey, Error> {
+    fn on_the_page(self, target: &Target, asked: &Key) -> Result<RowKey, Error> {
         let view = self.shown.try_get_untracked();
         let shown = view.as_ref().and_then(|view| {
             let first = view.keys().read_untracked().first().cloned();
@@ -1134,7 +1141,8 @@ impl<T: RowType> LiveView<T> {
                  is there, or by `use_directus().items(…)`",
                 view.collection
             ))),
-            (_, shown) => Ok(RowKey::from(shown.as_ref().unwrap_or(asked))),
+            (_, Some(shown)) if self.shows(target) => Ok(RowKey::from(shown)),
+            _ => Ok(RowKey::from(asked)),
         }
     }
 
@@ -1142,7 +1150,7 @@ impl<T: RowType> LiveView<T> {
     pub(crate) fn update_only(self, patch: &impl Serialize) -> Made {
         self.write(|client, target| {
             let change = Change::Update(Arc::new(fields_of_value(patch)?));
-            let row = target.spec.config.only_key.as_ref().map(|only| self.on_the_page(only)).transpose()?;
+            let row = target.spec.config.only_key.as_ref().map(|only| self.on_the_page(target, only)).transpose()?;
             Ok(Layer { write: client.write_id(), row, key: None, change })
         })
     }
@@ -1152,7 +1160,7 @@ impl<T: RowType> LiveView<T> {
         self.write(|client, target| {
             let only = target.spec.config.only_key.as_ref();
             let only = only.ok_or_else(|| Error::usage("a singleton can't be deleted"))?;
-            let row = self.on_the_page(only)?;
+            let row = self.on_the_page(target, only)?;
             Ok(Layer { write: client.write_id(), row: Some(row), key: None, change: Change::Delete })
         })
     }

@@ -482,7 +482,8 @@ impl<T: RowType> UseRealtimeCollectionReturn<T> {
     /// Deletes a row: it leaves the page at once, and comes back if Directus refuses.
     ///
     /// # Errors
-    /// The future's: see [`Write`]. A row that somebody else deleted first is no error.
+    /// The future's: see [`Write`]. A row that somebody else deleted first is no error, nor is one
+    /// that the visitor may not see any more and may not delete: Directus answers the same for both.
     ///
     /// # Server-side rendering
     /// Fails at once: lists are written in the browser.

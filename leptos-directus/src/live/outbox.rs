@@ -1090,14 +1090,16 @@ fn gone(intent: &Intent) -> Error {
     ))
 }
 
-/// Nobody knows what became of the request.
+/// Nobody knows what became of the request: there is no answer, or one of somebody on the way, who says 503 of a connection that
+/// broke afterwards, too.
 fn is_unanswered(error: &Error) -> bool {
-    error.is_network() || error.is_timeout() || matches!(error.status(), Some(502 | 504))
+    let is_of_a_proxy = error.status() >= Some(500) && error.code().is_some_and(|code| code.starts_with("HTTP_"));
+    error.is_network() || error.is_timeout() || matches!(error.status(), Some(502 | 504)) || is_of_a_proxy
 }
 
-/// The request was not looked at, and another one may be.
+/// Directus did not look at the request, and may look at another one.
 fn is_turned_away(error: &Error) -> bool {
-    error.is_rate_limited() || error.status() == Some(503)
+    error.is_rate_limited() || (error.status() == Some(503) && !is_unanswered(error))
 }
 
 #[cfg(test)]

@@ -62,6 +62,11 @@ impl Reading {
         // A window as small as this is never read by keys.
         let is_small = query.limit.is_some_and(|limit| usize::try_from(limit).is_ok_and(|limit| limit <= SMALL));
         let may_be_lists = if is_small { Vec::new() } else { names_compared_with_keys(&query.filter.to_json()) };
+        // What a name stands for instead is no help, and would be taken out of the rows with it.
+        let is_hidden = may_be_lists.iter().any(|name| query.alias.contains_key(name));
+        // What is shown of related rows stands in place of their keys, and says as much.
+        let is_shown = |name: &str| query.fields.iter().any(|field| leads_through(field, name));
+        let may_be_lists = may_be_lists.into_iter().filter(|name| !is_shown(name));
         for name in ordered_by.chain(may_be_lists) {
             if !reads(&whole, &name) {
                 whole.fields.push(name);
@@ -69,12 +74,18 @@ impl Reading {
         }
         // Where it helps nothing, nothing more is read.
         let shape = WindowShape::of(&whole, key_field);
+        let shape = if is_hidden { shape.always_whole() } else { shape };
         if shape.reads_keys() {
             query = whole;
         }
         let unasked = query.fields.get(asked.fields.len()..).unwrap_or_default().to_vec();
         Self { query, unasked, shape }
     }
+}
+
+/// Whether a field is one of the rows that this one relates to: `author.name`, or `item:posts.title` of `item`.
+fn leads_through(field: &str, name: &str) -> bool {
+    field.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', ':']))
 }
 
 /// The row as the app asked for it.
@@ -133,6 +144,18 @@ mod tests {
         );
         check(q().filter(f("body").contains("x")), &["title", "id"], &["id"], true);
         check(q().limit(20).filter(f("views").eq(1)), &["title", "id"], &["id"], true);
+    }
+
+    /// It failed: such a field was read along as a key, and taken out of the rows as a whole.
+    #[test]
+    fn what_the_filter_names_and_rows_show_of_others_is_not_taken_out_of_them() {
+        let q = |fields: &str| Query::new().fields(fields).sort("id");
+        let f = crate::protocol::Filter::field;
+        check(q("author.name").filter(f("author").eq(3)), &["author.name", "id"], &["id"], true);
+        check(q("id,comments.text").filter(f("comments").nnull()), &["id", "comments.text"], &[], true);
+        check(q("id,item:posts.title").filter(f("item").nnull()), &["id", "item:posts.title"], &[], true);
+        check(q("id,authors.x").filter(f("author").eq(3)), &["id", "authors.x", "author"], &["author"], true);
+        check(q("id,title").alias("title", "headline").filter(f("title").eq("x")), &["id", "title"], &[], false);
     }
 
     #[test]

@@ -91,6 +91,12 @@ impl WindowShape {
         }
     }
 
+    /// No change may be told by the changed rows alone.
+    #[must_use]
+    pub(super) fn always_whole(self) -> Self {
+        Self { order: None, ..self }
+    }
+
     /// Whether a change may ever be told by the changed rows alone.
     #[must_use]
     pub fn reads_keys(&self) -> bool {

@@ -14,8 +14,7 @@ impl Rest {
     /// Makes a write; `key` is its row's, as far as it has one. Answers the row, or null.
     pub(crate) async fn write(&self, intent: &Intent, key: Option<&Key>) -> Result<Value, Error> {
         let collection = &intent.collection;
-        let asked =
-            if intent.fields.is_empty() { String::new() } else { format!("?{}", fields(intent).to_query_string()) };
+        let asked = if intent.fields.is_empty() { String::new() } else { asked_back(fields(intent)) };
         // Without a row it is the one item of a singleton.
         if key.is_none() && intent.layer.row.is_some() && !matches!(intent.layer.change, Change::Create(_)) {
             return Err(Error::conflict("the key of the row is not known, so it can't be changed or deleted"));
@@ -89,6 +88,29 @@ impl Rest {
     }
 }
 
+/// What an address says of the row that is to come back. There is no other place for it: of what is too long for one, the next read
+/// brings the rest.
+fn asked_back(query: Query) -> String {
+    let query = if query.fits_url() { query } else { Query::new().fields("*") };
+    format!("?{}", query.to_query_string())
+}
+
 fn fields(intent: &Intent) -> Query {
     Query { alias: intent.alias.clone(), deep: intent.deep.clone(), ..Query::new().fields(&intent.fields) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It failed: Directus refuses an address of 16 KB, and so every write of a list that read well.
+    #[test]
+    fn what_is_too_long_for_an_address_is_not_asked_back() {
+        let with = |keys: i64| {
+            let some = Query::new().filter(Filter::field("id").in_((0..keys).map(|key| key + 1_000_000)));
+            asked_back(Query::new().fields("title,comments.text").deep("comments", some))
+        };
+        assert!(with(3).contains("1000002") && with(3).contains("comments.text"), "{}", with(3));
+        assert_eq!(with(3_000), "?fields=*");
+    }
 }

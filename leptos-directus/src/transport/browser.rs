@@ -35,7 +35,7 @@ use web_sys::{
 };
 
 use super::{
-    HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, in_time, refused_upgrade,
+    HttpRequest, HttpResponse, Patience, SocketEvent, SocketTarget, close_reason, cut_error, in_time, refused_upgrade,
     retry_after, text, unreachable_error,
 };
 use crate::{
@@ -128,6 +128,8 @@ async fn within(patience: Patience, request: HttpRequest) -> Option<Result<HttpR
     let head =
         in_time(patience.head.min(left()), fetch(request, abort.0.as_ref().map(AbortController::signal))).await?;
     let response = match head {
+        // Without TLS, of a status that was cut there are the digits that came.
+        Ok(response) if !(200..600).contains(&response.status()) => return Some(Err(cut_error())),
         Ok(response) => response,
         Err(error) => return Some(Err(error)),
     };

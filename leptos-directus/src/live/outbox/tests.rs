@@ -276,6 +276,31 @@ fn a_create_whose_answer_is_lost_is_not_sent_again_unless_the_key_is_ours() {
     assert_eq!(outbox.happens(), ["2 confirmed", "touch u"]);
 }
 
+/// It failed: a proxy says 503 of a connection that broke after the request had gone on, and the row was created twice; what
+/// others say was a refusal.
+#[test]
+fn what_somebody_on_the_way_answers_says_nothing_of_what_was_done() {
+    for (status, code, create) in [
+        (503, "HTTP_503", "uncertain"),
+        (520, "HTTP_520", "uncertain"),
+        (503, "SERVICE_UNAVAILABLE", "waits"),
+        (500, "INTERNAL_SERVER_ERROR", "refused"),
+    ] {
+        let error = || Error::answer(status, code, "x");
+        let mut outbox = outbox();
+        outbox.create(1, None);
+        outbox.outputs();
+        outbox.answered(NOW, WriteId(1), Err(error()));
+        assert_eq!(outbox.happens()[0], format!("1 {create}"), "{code}");
+        let mut outbox = super::tests::outbox();
+        outbox.create(2, Some("u"));
+        outbox.outputs();
+        outbox.answered(NOW, WriteId(2), Err(error()));
+        let repeatable = if create == "refused" { "refused" } else { "waits" };
+        assert_eq!(outbox.happens()[0], format!("2 {repeatable}"), "{code}");
+    }
+}
+
 #[test]
 fn a_key_that_is_taken_is_refused_at_the_first_try() {
     let mut outbox = outbox();
