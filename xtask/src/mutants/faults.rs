@@ -790,4 +790,25 @@ pub(super) const FAULTS: &[Fault] = &[
         becomes: "ordered_by.chain(may_be_lists.into_iter().take(0))",
         why: "that rows may show in one another is not seen where only the filter names the list",
     },
+    Fault {
+        name: "what-rows-show-of-others-taken-out",
+        file: READING,
+        text: "filter(|name| !is_shown(name))",
+        becomes: "filter(|name| !is_shown(name) || !name.is_empty())",
+        why: "a related row that the filter names is read along as a key, and taken out of the rows",
+    },
+    Fault {
+        name: "hidden-name-read-along",
+        file: READING,
+        text: "if is_hidden {",
+        becomes: "if is_hidden && is_small {",
+        why: "what goes by another field's name is taken for it, and taken out of the rows",
+    },
+    Fault {
+        name: "proxy-s-word-for-directus-s",
+        file: OUTBOX,
+        text: "Some(502 | 504)) || is_of_a_proxy",
+        becomes: "Some(502 | 504)) || (is_of_a_proxy && error.is_network())",
+        why: "a proxy's 503 for a connection that broke makes a row twice",
+    },
 ];
