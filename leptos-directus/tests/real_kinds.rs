@@ -461,9 +461,14 @@ async fn what_directus_does_not_announce_is_seen_by_what_is_watched_and_at_the_i
     assert_eq!(unseen_chapters, chapters_before, "it was announced, or read for another reason");
     assert_eq!(unseen_parts.len(), parts_before.len() - 2, "the parts are not announced");
     let mut drafted = drafts.list.snapshot().rows;
-    assert!(drafted.iter().any(|row| row["title"] == "book 3, drafted"), "{drafted:?}");
-    admin.ok("POST", &save, Some(json!({ "title": "book 3, drafted again" }))).await;
-    drafts.has_changed(&admin, "what is saved in a version", &mut drafted).await;
+    let info = admin.ok("GET", "/server/info", None).await;
+    // Directus 11 knows of versions where one item is read by its key, and nowhere else.
+    let is_there = !info["version"].as_str().expect("an administrator is told").starts_with("11.");
+    assert_eq!(drafted.iter().any(|row| row["title"] == "book 3, drafted"), is_there, "{info}: {drafted:?}");
+    if is_there {
+        admin.ok("POST", &save, Some(json!({ "title": "book 3, drafted again" }))).await;
+        drafts.has_changed(&admin, "what is saved in a version", &mut drafted).await;
+    }
     drop((seen, unseen, drafts));
     // With SQLite, Directus can't remove a table that refers to itself.
     admin.remove_collections(&["chapters"]).await;
