@@ -29,7 +29,7 @@ pub(super) const SMALL: usize = 50;
 /// No interval is shorter than this, whatever the app says: nothing would ever be still.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// What is announced so soon after the announcements came up may be the rest of a batch whose beginning nobody told.
+/// What is announced so soon after the first rows under announcements came may be the rest of a batch whose beginning nobody told.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// A read that has been on its way for this long when the link comes back is taken for lost with the old one.
@@ -498,7 +498,8 @@ impl LiveQuery {
     /// Something was announced, about these keys; an empty list means that it is not known which.
     pub fn hint(&mut self, now: Millis, keys: &[Key]) {
         let (last, bound) = (ReadId(self.next_read), self.config.keys_at_most);
-        if now < self.fresh_until {
+        let awaits_first = self.feed == Feed::Up && !self.caught_up;
+        if now < self.fresh_until || awaits_first {
             self.settling.told(now, last, &[], bound);
         } else if self.is_about_others(keys) {
             self.settling.told_of_others(now);
@@ -607,7 +608,11 @@ impl LiveQuery {
                 self.read_at = Some(now);
                 // If the feed came up while the read was on its way, everything is in doubt, and another one follows.
                 match self.feed {
-                    Feed::Up => self.caught_up |= flight.covered,
+                    Feed::Up if flight.covered && !self.caught_up => {
+                        self.caught_up = true;
+                        self.fresh_until = after(now, FRESH);
+                    }
+                    Feed::Up => {}
                     Feed::Down | Feed::Partial => self.polled = true,
                 }
                 self.show(page, compares.then_some(read));

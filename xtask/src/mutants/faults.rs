@@ -51,8 +51,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "live-too-early",
         file: QUERY,
-        text: "Feed::Up => self.caught_up |= flight.covered,",
-        becomes: "Feed::Up => self.caught_up = true,",
+        text: "Feed::Up if flight.covered && !self.caught_up => {",
+        becomes: "Feed::Up if !self.caught_up => {",
         why: "a read from before the announcements makes a list live",
     },
     Fault {
@@ -667,8 +667,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "rest-of-a-batch-taken-for-all",
         file: QUERY,
-        text: "        if now < self.fresh_until {",
-        becomes: "        if now < self.born {",
+        text: "if now < self.fresh_until || awaits_first {",
+        becomes: "if now < self.born {",
         why: "the rows of a batch that were announced before anybody listened stay old",
     },
     Fault {
@@ -789,6 +789,20 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "ordered_by.chain(may_be_lists)",
         becomes: "ordered_by.chain(may_be_lists.into_iter().take(0))",
         why: "that rows may show in one another is not seen where only the filter names the list",
+    },
+    Fault {
+        name: "late-first-rows-taken-for-old",
+        file: QUERY,
+        text: "                        self.caught_up = true;\n                        self.fresh_until = after(now, FRESH);\n",
+        becomes: "                        self.caught_up = true;\n",
+        why: "a batch that began before the list stays old where the first rows came late",
+    },
+    Fault {
+        name: "before-the-first-rows-taken-for-all",
+        file: QUERY,
+        text: "self.fresh_until || awaits_first {",
+        becomes: "self.fresh_until {",
+        why: "the rest of a batch that came just before the late first rows is taken for all of it",
     },
     Fault {
         name: "what-rows-show-of-others-taken-out",

@@ -35,7 +35,10 @@ fn live_with(config: LiveConfig, query: &Query, rows: Vec<Value>) -> LiveQuery {
     // A while ago: what is announced now is not the rest of a batch.
     live.feed(NOW - 20 * SECOND, Feed::Up);
     let first = read(&mut live);
-    live.reply(NOW, first, Ok(page(rows)));
+    live.reply(NOW - 20 * SECOND, first, Ok(page(rows.clone())));
+    live.refetch(NOW);
+    let second = read(&mut live);
+    live.reply(NOW, second, Ok(page(rows)));
     assert_eq!(live.status(), LiveStatus::Live);
     outputs(&mut live);
     live
@@ -395,6 +398,31 @@ fn what_is_announced_soon_after_the_feed_came_up_may_be_the_rest_of_a_batch() {
     assert_eq!(scopes(&mut live), []);
     live.tick(NOW + SECOND);
     window_read(&mut live);
+}
+
+/// It failed: a machine that slept meanwhile had its first rows, and the rest of the batch, when the ten seconds were over that counted
+/// from the feed.
+#[test]
+fn so_it_may_however_late_the_first_rows_come() {
+    let late = NOW + 10 * SECOND;
+    for before_the_rows in [true, false] {
+        let mut live = live(&by("views"), all());
+        live.feed(NOW, Feed::Down);
+        live.feed(NOW, Feed::Up);
+        let first = window_read(&mut live);
+        let hint_at = if before_the_rows { late } else { late + 9 * SECOND };
+        if before_the_rows {
+            live.hint(hint_at, &[key(7)]);
+        }
+        live.reply(late, first, Ok(page(all())));
+        if !before_the_rows {
+            live.hint(hint_at, &[key(7)]);
+        }
+        let second = keys_read(&mut live, &[7]);
+        live.reply(hint_at, second, Ok(page(vec![changed(7, 70)])));
+        live.tick(hint_at + SECOND);
+        window_read(&mut live);
+    }
 }
 
 #[test]
