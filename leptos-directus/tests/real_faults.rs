@@ -656,11 +656,11 @@ async fn a_502_of_a_proxy_behind_our_server_is_told_and_made_good_when_it_is_ove
     told_at_once(name, Fault::BadGateway, behind_our_server(name, quick_end()).await).await;
 }
 
-/// What is no text costs the socket, and nothing else.
-async fn garbled(name: &str, (mut stand, relay, _): Behind) {
+/// What is sent arrives, and what comes back costs the connection: because nothing does, or what is no text.
+async fn lost_by_what_comes_back(name: &str, fault: Fault, (mut stand, relay, _): Behind) {
     for round in 0..2 {
         let began = Instant::now();
-        relay.set(Fault::Garbled).unwrap();
+        relay.set(fault).unwrap();
         stand.change().await;
         stand.is_noticed(name, began, NOTICED).await;
         let healed = Instant::now();
@@ -673,13 +673,13 @@ async fn garbled(name: &str, (mut stand, relay, _): Behind) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn text_that_is_none_costs_the_socket_to_our_server_and_nothing_else() {
     let name = "garbled before our server";
-    garbled(name, before_our_server(name, quick_end()).await).await;
+    lost_by_what_comes_back(name, Fault::Garbled, before_our_server(name, quick_end()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn text_that_is_none_costs_the_socket_of_our_server_and_nothing_else() {
     let name = "garbled behind our server";
-    garbled(name, behind_our_server(name, quick_end()).await).await;
+    lost_by_what_comes_back(name, Fault::Garbled, behind_our_server(name, quick_end()).await).await;
 }
 
 /// Nobody is there for a minute, and the waits between tries have grown.
@@ -711,33 +711,22 @@ async fn a_connection_that_is_refused_for_a_minute_is_made_good_at_once_when_it_
     );
 }
 
-/// What is sent arrives, and nothing comes back.
-async fn answers_lost(name: &str, (mut stand, relay, _): Behind) {
-    let began = Instant::now();
-    relay.set(Fault::AnswersLost).unwrap();
-    stand.change().await;
-    stand.is_noticed(name, began, NOTICED).await;
-    let healed = Instant::now();
-    relay.set(Fault::Pass).unwrap();
-    stand.is_right_soon(name, healed).await;
-    stand.end().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_lost_on_the_way_back_are_asked_for_again() {
-    answers_lost("answers lost", behind_a_relay("answers lost", hasty()).await).await;
+    let name = "answers lost";
+    lost_by_what_comes_back(name, Fault::AnswersLost, behind_a_relay(name, hasty()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_lost_on_the_way_back_from_our_server_are_asked_for_again() {
     let name = "answers lost before our server";
-    answers_lost(name, before_our_server(name, hasty()).await).await;
+    lost_by_what_comes_back(name, Fault::AnswersLost, before_our_server(name, hasty()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_lost_on_the_way_back_to_our_server_are_asked_for_again() {
     let name = "answers lost behind our server";
-    answers_lost(name, behind_our_server(name, hasty()).await).await;
+    lost_by_what_comes_back(name, Fault::AnswersLost, behind_our_server(name, hasty()).await).await;
 }
 
 /// Our server ends, saying so many goodbyes; rows are changed meanwhile, and it begins anew at the same port.

@@ -3,7 +3,7 @@
 #[path = "../../leptos-directus/tests/real/relay.rs"]
 mod shared;
 
-pub(crate) use shared::{Fault, Relay, Tap, Way};
+pub(crate) use shared::{Fault, Frames, Relay, Tap, Way};
 
 use crate::failure::{Context, Failure, Result};
 use std::{collections::BTreeMap, str::FromStr, time::Duration};

@@ -65,65 +65,96 @@ impl Fault {
 
 /// How the frame of a text begins that is a message of its own (RFC 6455, section 5.2).
 const TEXT: u8 = 0x81;
+/// More than any frame of ours; what is longer is not kept.
+const LONGEST: usize = 4 * 1024 * 1024;
 
 /// The frames in what the server of a WebSocket says, however that is cut up.
-#[derive(Default)]
-struct Frames {
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
     stage: Stage,
     /// Of what is not whole yet.
     begun: Vec<u8>,
 }
 
-#[derive(Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 enum Stage {
     /// The answer to the upgrade is not whole yet.
     #[default]
     Head,
+    /// It was 101.
     Open,
-    /// It is no WebSocket.
+    /// It was something else, or is no WebSocket any more.
     Other,
 }
 
+/// One frame; a server masks nothing.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    bytes: Vec<u8>,
+    head: usize,
+}
+
+impl Frame {
+    /// Whether it is the last one of its message, and its opcode.
+    pub(crate) fn kind(&self) -> (bool, u8) {
+        (self.bytes[0] & 0x80 != 0, self.bytes[0] & 0x0f)
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[self.head..]
+    }
+}
+
 impl Frames {
-    /// The messages that are whole with these bytes, and with how many of them.
-    fn push(&mut self, bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    /// Whether the upgrade was answered with 101.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Whether there are none, and will be none any more.
+    pub(crate) fn are_none(&self) -> bool {
+        self.stage == Stage::Other
+    }
+
+    /// The frames that are whole with these bytes, and with how many of them.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<(usize, Frame)> {
         let mut whole = Vec::new();
-        if self.stage == Stage::Other {
+        if self.are_none() {
             return whole;
         }
         let before = self.begun.len();
         self.begun.extend_from_slice(bytes);
         let mut start = 0;
-        if self.stage == Stage::Head {
-            let Some(end) = self.begun.windows(4).position(|four| four == b"\r\n\r\n") else { return whole };
+        if self.stage == Stage::Head
+            && let Some(end) = self.begun.windows(4).position(|four| four == b"\r\n\r\n")
+        {
             self.stage = if self.begun.starts_with(b"HTTP/1.1 101") { Stage::Open } else { Stage::Other };
             start = end + 4;
         }
-        while self.stage == Stage::Open
-            && let Some(length) = frame_length(&self.begun[start..])
+        while self.is_open()
+            && let Some((head, length)) = lengths(&self.begun[start..])
             && let Some(frame) = self.begun.get(start..start.saturating_add(length))
         {
             start += length;
-            if frame[0] == TEXT {
-                whole.push((start - before, frame.to_vec()));
-            }
+            whole.push((start - before, Frame { bytes: frame.to_vec(), head }));
         }
         self.begun.drain(..start);
-        if self.stage == Stage::Other {
-            self.begun = Vec::new();
+        if self.are_none() || self.begun.len() > LONGEST {
+            (self.stage, self.begun) = (Stage::Other, Vec::new());
         }
         whole
     }
 }
 
-/// Of the frame that begins here, as far as that can be told.
-fn frame_length(bytes: &[u8]) -> Option<usize> {
+/// Of the frame that begins here, as far as that can be told: the length of its head, and of all of it.
+fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
     let long = |bytes: &[u8]| bytes.iter().fold(0, |length: usize, byte| length << 8 | usize::from(*byte));
-    match bytes.get(1)? & 0x7f {
-        126 => Some(4 + long(bytes.get(2..4)?)),
-        127 => long(bytes.get(2..10)?).checked_add(10),
-        short => Some(2 + usize::from(short)),
-    }
+    let (head, payload) = match bytes.get(1)? & 0x7f {
+        126 => (4, long(bytes.get(2..4)?)),
+        127 => (10, long(bytes.get(2..10)?)),
+        short => (2, usize::from(short)),
+    };
+    Some((head, payload.checked_add(head)?))
 }
 
 /// Which way bytes went.
@@ -498,15 +529,15 @@ impl Shared {
                 Next::Go => {}
             }
             let (piece, left) = rest.split_at(size);
-            let messages = if way == Way::Down { frames.push(piece) } else { Vec::new() };
+            let whole = if way == Way::Down { frames.push(piece) } else { Vec::new() };
             let mut more = Vec::new();
-            let mut from = 0;
-            for (to, message) in messages {
-                more.extend_from_slice(&piece[from..to]);
-                more.extend(fault.after(&message));
-                from = to;
+            let mut done = 0;
+            for (end, frame) in whole.into_iter().filter(|(_, frame)| frame.bytes[0] == TEXT) {
+                more.extend_from_slice(&piece[done..end]);
+                more.extend(fault.after(&frame.bytes));
+                done = end;
             }
-            more.extend_from_slice(&piece[from..]);
+            more.extend_from_slice(&piece[done..]);
             if !self.deliver(number, way, &more, to)? {
                 return Ok(false);
             }

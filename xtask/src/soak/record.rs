@@ -1,6 +1,6 @@
 //! What passes a relay: how often somebody read and reconnected, what was announced to them, and the last frames.
 
-use super::websocket::Frames;
+use super::websocket::Texts;
 use crate::relay::{Tap, Way};
 use serde_json::Value;
 use std::{
@@ -43,7 +43,7 @@ pub(super) struct Record(Arc<Mutex<Inner>>);
 struct Inner {
     traffic: Traffic,
     last: VecDeque<String>,
-    down: HashMap<u64, Frames>,
+    down: HashMap<u64, Texts>,
     up: HashMap<u64, Vec<u8>>,
     /// Reads of rows that are not answered, by their connections.
     unanswered: HashMap<u64, Instant>,

@@ -1,5 +1,6 @@
 //! As much of the WebSocket protocol as the soak needs: to read along at a relay, and to write rows over a socket.
 
+use crate::relay::Frames;
 use base64::Engine;
 use serde_json::Value;
 use std::{
@@ -8,82 +9,33 @@ use std::{
     time::Duration,
 };
 
-/// More than any frame of a soak; what is longer is not kept.
-const LONGEST: usize = 4 * 1024 * 1024;
-
-/// The text frames in a server's bytes, however they are cut up.
+/// The texts in a server's bytes, however they are cut up.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
-    stage: Stage,
-    bytes: Vec<u8>,
+pub(super) struct Texts {
+    frames: Frames,
     fragments: Vec<u8>,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// The answer to the upgrade is not whole yet.
-    #[default]
-    Head,
-    /// It was 101.
-    Open,
-    /// It was something else, or is no WebSocket any more.
-    Other,
-}
-
-impl Frames {
+impl Texts {
     /// Whether the upgrade was answered with 101.
     pub(super) fn is_open(&self) -> bool {
-        self.stage == Stage::Open
+        self.frames.is_open()
     }
 
-    /// The text frames that are whole now.
+    /// The texts that are whole now.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
-        if self.stage == Stage::Other {
-            return Vec::new();
-        }
-        self.bytes.extend_from_slice(bytes);
-        if self.stage == Stage::Head {
-            let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-                self.give_up_if_long();
-                return Vec::new();
-            };
-            self.stage = if self.bytes.starts_with(b"HTTP/1.1 101") { Stage::Open } else { Stage::Other };
-            self.bytes.drain(..end + 4);
-        }
         let mut texts = Vec::new();
-        while self.stage == Stage::Open
-            && let Some((is_last, code, payload)) = self.take()
-        {
+        for (_, frame) in self.frames.push(bytes) {
             // Text, or what continues it.
-            if code <= 1 {
-                self.fragments.extend_from_slice(&payload);
+            if let (is_last, 0 | 1) = frame.kind() {
+                self.fragments.extend_from_slice(frame.payload());
                 if is_last {
                     let text = std::mem::take(&mut self.fragments);
                     texts.push(String::from_utf8_lossy(&text).into_owned());
                 }
             }
         }
-        self.give_up_if_long();
         texts
-    }
-
-    fn give_up_if_long(&mut self) {
-        if self.stage == Stage::Other || self.bytes.len() > LONGEST {
-            self.stage = Stage::Other;
-            self.bytes = Vec::new();
-        }
-    }
-
-    fn take(&mut self) -> Option<(bool, u8, Vec<u8>)> {
-        let (first, second) = (*self.bytes.first()?, *self.bytes.get(1)?);
-        let (length, start): (usize, usize) = match second & 0x7f {
-            126 => (usize::from(u16::from_be_bytes(self.bytes.get(2..4)?.try_into().ok()?)), 4),
-            127 => (usize::try_from(u64::from_be_bytes(self.bytes.get(2..10)?.try_into().ok()?)).ok()?, 10),
-            short => (usize::from(short), 2),
-        };
-        let payload = self.bytes.get(start..start.checked_add(length)?)?.to_vec();
-        self.bytes.drain(..start + length);
-        Some((first & 0x80 != 0, first & 0x0f, payload))
     }
 }
 
@@ -91,7 +43,7 @@ impl Frames {
 #[derive(Debug)]
 pub(super) struct WebSocket {
     stream: TcpStream,
-    frames: Frames,
+    heard: Texts,
     texts: std::collections::VecDeque<String>,
 }
 
@@ -110,8 +62,8 @@ impl WebSocket {
             "GET /websocket?access_token={token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
         )?;
-        let mut socket = Self { stream, frames: Frames::default(), texts: [].into() };
-        while !socket.frames.is_open() {
+        let mut socket = Self { stream, heard: Texts::default(), texts: [].into() };
+        while !socket.heard.is_open() {
             socket.read()?;
         }
         Ok(socket)
@@ -123,8 +75,8 @@ impl WebSocket {
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        self.texts.extend(self.frames.push(&buffer[..count]));
-        if self.frames.stage == Stage::Other { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
+        self.texts.extend(self.heard.push(&buffer[..count]));
+        if self.heard.frames.are_none() { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
     }
 
     fn send(&mut self, message: &Value) -> io::Result<()> {
@@ -207,7 +159,7 @@ mod tests {
         bytes.extend(frame(0x01, b"two "));
         bytes.extend(frame(0x80, b"halves"));
         for size in [1, 3, 1_000, bytes.len()] {
-            let mut frames = Frames::default();
+            let mut frames = Texts::default();
             let found: Vec<String> = bytes.chunks(size).flat_map(|chunk| frames.push(chunk)).collect();
             assert!(found == texts, "in pieces of {size}");
             assert!(frames.is_open());
@@ -216,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_upgrade_has_no_frames() {
-        let mut frames = Frames::default();
+        let mut frames = Texts::default();
         assert!(frames.push(b"HTTP/1.1 200 OK\r\n\r\n").is_empty());
         assert!(frames.push(&frame(0x81, b"{}")).is_empty() && !frames.is_open());
     }
