@@ -225,9 +225,14 @@ impl Stand {
         .await;
     }
 
-    /// It shows the truth, at latest `SOON` after the first connection that comes about after `since`.
+    /// It shows the truth, at latest `SOON` after the first connection that comes about after `since`; or after `since`, where
+    /// what was known to be lost was on its way back just before.
     async fn is_right_soon(&self, what: &str, since: Instant) {
-        let connected = || self.connection.first(since, ConnectionStatus::is_connected);
+        let live = || self.history.last().status == LiveStatus::Live;
+        let was_live = live();
+        let came_back = || !was_live && live() && self.connection.last().is_connected();
+        let connected =
+            || self.connection.first(since, ConnectionStatus::is_connected).or_else(|| came_back().then_some(since));
         let connected = eventually_within(NEXT_TRY, "the next connection", connected).await;
         self.is_right(what).await;
         let expected = self.truth().await;
