@@ -54,6 +54,7 @@ const does = {
       unchanged_ms: Date.now() - window.shown.since,
       wrong: window.wrong ?? null,
       status: document.querySelector("[data-status]")?.getAttribute("data-status"),
+      list: document.querySelector("[data-live]")?.getAttribute("data-live"),
       notice: document.querySelector(".explore .notice")?.textContent ?? null,
       rows: [...document.querySelectorAll("tbody tr[data-key]")].map((row) => ({
         key: row.getAttribute("data-key"),

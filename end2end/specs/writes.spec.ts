@@ -150,6 +150,27 @@ test("what was written before a login in another tab is not sent with it", async
   expect(await saved(directus, text)).toBe(1);
 });
 
+test("what an earlier page kept and is refused is told on whichever page comes next", async ({ page, directus, complaints }) => {
+  complaints.allow(BROKEN_LINK);
+  const [post, other] = [await directus.createPost(), await directus.createPost()];
+  await page.goto(`/posts/${post.id}`);
+  await settled(page);
+  const isOut = (url: URL) => url.pathname === "/directus/items/comments";
+  await page.route(isOut, (route) => (route.request().method() === "POST" ? route.abort() : route.continue()));
+  const text = someText();
+  await write(page, text);
+  await expect(comment(page, text)).toContainText("On its way…");
+  await directus.revokeFromPublic("comments", "create");
+  await page.goto(`/posts/${other.id}`);
+  await settled(page);
+  await page.unroute(isOut);
+  await expect(page.getByText(/Not saved\. A change of comments: .*permission/)).toBeVisible({ timeout: 40_000 });
+  await expect(comments(page)).toHaveCount(0);
+  await page.getByRole("button", { name: "I have seen that" }).click();
+  await expect(page.getByText("Not saved.")).toHaveCount(0);
+  expect(await saved(directus, text)).toBe(0);
+});
+
 test.describe("Directus goes away", () => {
   needsControl();
 

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -29,8 +29,8 @@ use crate::{
     engine::{Counts, Engine, Output, QueryId, QuerySpec, StreamId},
     error::Error,
     live::{
-        self, Change, Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope, RowKey,
-        Who, WriteId,
+        self, Change, Intent, Layer, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, ReadId, ReadScope,
+        RefusedWrite, RowKey, Who, WriteId,
     },
     protocol::{DirectusCodec, Key, Leads, Query, ServerMessage},
     rest::{Page, Question, Rest, Seen},
@@ -40,6 +40,9 @@ use crate::{
 mod sight;
 
 use sight::{Informant, Look, Sight, Word};
+
+/// So many writes that were refused are remembered for whoever is to be told; the oldest are dropped.
+const REFUSED_AT_MOST: usize = 256;
 
 /// Where rows and states of a live query go.
 pub(crate) type LiveSink = Box<dyn FnMut(News) + Send>;
@@ -55,6 +58,8 @@ pub(crate) enum ClientEvent {
     IdentityInDoubt,
     /// The writes that are not done yet.
     Pending(Vec<PendingWrite>),
+    /// The writes that were refused while nobody was there to be told.
+    Refused(Vec<RefusedWrite>),
 }
 
 /// What a live query's view is told.
@@ -126,6 +131,8 @@ enum Command {
     },
     /// The visitor logs out: nothing is kept for them.
     ForgetStores(Session),
+    /// Whoever was to be told of what was refused has been.
+    ForgetRefused,
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
 }
@@ -205,6 +212,7 @@ impl Client {
                 streams: HashMap::new(),
                 outbox: Outbox::new(OutboxConfig { seed: transport::seed(), ..OutboxConfig::default() }),
                 answers: HashMap::new(),
+                refused: VecDeque::new(),
                 doing: FuturesUnordered::new(),
                 stores: BTreeMap::new(),
                 reopened: Reopened::default(),
@@ -295,6 +303,11 @@ impl Client {
     /// What waits is dropped with the session, and kept for nobody; nor is anything else that was kept for its user.
     pub(crate) fn forget_stores(&self, session: Session) {
         self.send(Command::ForgetStores(session));
+    }
+
+    /// What was refused has been told.
+    pub(crate) fn forget_refused(&self) {
+        self.send(Command::ForgetRefused);
     }
 
     /// Takes up the writes that were kept under this name, and keeps those to come; `who` is the visitor, if known.
@@ -446,6 +459,8 @@ struct Driver {
     streams: HashMap<StreamId, StreamSink>,
     outbox: Outbox,
     answers: HashMap<WriteId, Answer>,
+    /// What this visitor is still to be told was refused.
+    refused: VecDeque<RefusedWrite>,
     doing: FuturesUnordered<BoxFuture<'static, Done>>,
     stores: BTreeMap<String, Keeping>,
     reopened: Reopened,
@@ -760,7 +775,14 @@ impl Driver {
                 }
                 OutboxOutput::Tell(intent, progress) => {
                     is_pending_news = true;
-                    self.tell(&intent, &progress);
+                    let is_told = self.tell(&intent, &progress);
+                    if let (Progress::Refused(error), false) = (progress, is_told) {
+                        self.remember_refused(*intent, error);
+                    }
+                }
+                OutboxOutput::Disown(intent, error) => {
+                    is_pending_news = true;
+                    self.tell(&intent, &Progress::Refused(error));
                 }
                 OutboxOutput::Touch(collection, key) => {
                     let keys: Vec<Key> = key.into_iter().collect();
@@ -853,20 +875,39 @@ impl Driver {
         gone.iter().for_each(|who| Store::forget(&drawer(who)));
     }
 
-    /// Tells the lists, and whoever waits for the write.
-    fn tell(&mut self, intent: &Intent, progress: &Progress) {
-        for reader in self.queries.values_mut().filter(|reader| reader.takes(intent)) {
+    /// Tells the lists, and whoever waits for the write; whether one of them shows what became of it.
+    fn tell(&mut self, intent: &Intent, progress: &Progress) -> bool {
+        let mut is_told = false;
+        for (id, reader) in self.queries.iter_mut().filter(|(_, reader)| reader.takes(intent)) {
+            is_told |= reader.origin.as_ref() == Some(&intent.origin) && self.engine.is_shown(*id);
             (reader.sink)(News::Write(Box::new(intent.clone()), progress.clone()));
         }
         let result = match progress {
-            Progress::Waiting | Progress::Sent => return,
+            Progress::Waiting | Progress::Sent => return is_told,
             Progress::Confirmed { answer, .. } => Ok(answer.as_ref().map_or(Value::Null, |row| (**row).clone())),
             Progress::Refused(error) => Err(error.clone()),
         };
-        if let Some(answer) = self.answers.remove(&intent.layer.write) {
-            // Nobody may be waiting: a write goes on without.
-            let _ = answer.send(result);
+        // Nobody may be waiting: a write goes on without.
+        let answer = self.answers.remove(&intent.layer.write);
+        is_told | answer.is_some_and(|answer| answer.send(result).is_ok())
+    }
+
+    fn remember_refused(&mut self, intent: Intent, error: Error) {
+        self.refused.truncate(REFUSED_AT_MOST - 1);
+        let Layer { write: id, row, change, .. } = intent.layer;
+        self.refused.push_front(RefusedWrite { id, collection: intent.collection, row, change, error });
+        self.tell_refused();
+    }
+
+    fn forget_refused(&mut self) {
+        if !self.refused.is_empty() {
+            self.refused.clear();
+            self.tell_refused();
         }
+    }
+
+    fn tell_refused(&mut self) {
+        (self.status)(ClientEvent::Refused(self.refused.iter().rev().cloned().collect()));
     }
 
     fn connection(&mut self, status: ConnectionStatus) {
@@ -896,6 +937,7 @@ impl Driver {
 
     /// The visitor is somebody else now, or may be; what was kept for whoever it is, is to be taken up.
     fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
+        self.forget_refused();
         self.outbox.identity_changed(now, who);
         self.want_who(now);
         self.sight.doubt();
@@ -940,6 +982,7 @@ impl Driver {
             self.visitor = Visitor::Is(who);
         }
         if is_news {
+            self.forget_refused();
             self.sight.doubt();
             self.look_for_all(now);
             self.engine.identity_changed(now);
@@ -1043,6 +1086,7 @@ impl Driver {
                 self.outbox.identity_doubted(now);
             }
             Command::ForgetStores(session) => self.forget_stores(session),
+            Command::ForgetRefused => self.forget_refused(),
             Command::Visitor { before, who } => {
                 // Where the page knew nobody, whoever waits to write may have been named.
                 let before = before.or_else(|| self.outbox.last_known().cloned());

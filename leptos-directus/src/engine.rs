@@ -415,6 +415,11 @@ impl Engine {
         self.settle(now);
     }
 
+    /// Whether anybody shows it: it does not linger.
+    pub(crate) fn is_shown(&self, id: QueryId) -> bool {
+        self.queries.get(&id).is_some_and(|member| member.leaves_at.is_none())
+    }
+
     /// Somebody came back for it.
     pub fn retain(&mut self, id: QueryId) {
         if let Some(member) = self.queries.get_mut(&id) {

@@ -78,7 +78,7 @@ pub mod server;
 pub use connection::ConnectionStatus;
 pub use error::Error;
 pub use hooks::*;
-pub use live::{Change, LiveStatus, NewRows, PendingWrite, RowKey};
+pub use live::{Change, LiveStatus, NewRows, PendingWrite, RefusedWrite, RowKey};
 pub use protocol::{Filter, Key, Query, Secret};
 pub use rest::{Items, Page, Visitor};
 

@@ -10,9 +10,9 @@ use std::{future::Future, time::Duration};
 use any_spawner::Executor;
 use leptos::prelude::*;
 use leptos_directus::{
-    ConnectionStatus, Directus, DirectusOptions, NativeOptions, NewRows, Query, RowKey, UseRealtimeCollectionOptions,
-    UseRealtimeCollectionReturn, provide_directus, use_realtime_collection, use_realtime_collection_with_options,
-    use_realtime_item, use_realtime_singleton,
+    ConnectionStatus, Directus, DirectusOptions, Filter, NativeOptions, NewRows, Query, RowKey,
+    UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, provide_directus, use_realtime_collection,
+    use_realtime_collection_with_options, use_realtime_item, use_realtime_singleton,
 };
 use real::{Admin, counting_key, eventually, field};
 use relay::{Fault, Relay};
@@ -482,6 +482,49 @@ async fn what_waits_outlives_the_page_if_it_is_to() {
     })
     .await;
     assert_eq!(posts.items().get_untracked()[0].status.as_deref(), Some("kept"));
+}
+
+/// It failed: nobody was told, and the change that was made meanwhile stayed unseen by whoever had made the other one.
+#[tokio::test]
+async fn what_an_earlier_page_kept_and_is_refused_is_told_where_no_list_of_this_page_made_it() {
+    let page = Page::open().await;
+    let id = page.create("a").await;
+    let kept = UseRealtimeCollectionOptions::default().persist(&page.posts);
+    let posts = page.list_with(&["a"], kept.clone()).await;
+    page.becomes_offline().await;
+    posts.update(id, &json!({ "title": "b" }));
+    shows("it at once", posts, &["b"]).await;
+    // The page ends, somebody else changes the same field, and another page shows something else.
+    page.owner.cleanup();
+    page.update(id, json!({ "title": "c" })).await;
+    let owner = Owner::new();
+    owner.set();
+    let directus = Directus::native(NativeOptions::new(&page.admin.url).token(&page.admin.token));
+    directus.provide();
+    let another = Query::new().filter(Filter::field("status").eq("none"));
+    let others = use_realtime_collection_with_options::<Post>(&page.posts, another, kept);
+    let refused = directus.refused();
+    eventually("it to be told", async || match refused.get_untracked() {
+        told if told.len() == 1 && told[0].error.is_conflict() => Ok(()),
+        told => Err(told),
+    })
+    .await;
+    let told = refused.get_untracked().remove(0);
+    assert_eq!((told.collection, told.row), (page.posts.clone(), Some(RowKey::from(id))));
+    assert_eq!(others.error().get_untracked(), None, "it was not made there");
+    assert_eq!(page.saved().await, ["c"]);
+    directus.forget_refused();
+    eventually("it to be forgotten", async || match refused.get_untracked() {
+        told if told.is_empty() => Ok(()),
+        told => Err(told),
+    })
+    .await;
+    // Whoever is told by the list, or awaits the write, is not told twice.
+    page.create("d").await;
+    others.update(id, &json!({ "title": "d" })).await.unwrap_err();
+    drop(others.update(id, &json!({ "title": "d" })));
+    eventually("the list to tell", async || others.error().get_untracked().map(|_| ()).ok_or(())).await;
+    assert_eq!(refused.get_untracked(), []);
 }
 
 #[tokio::test]

@@ -1,15 +1,17 @@
 //! A thousand clients of one server that went away: when they come back, by the engine's own decisions in virtual time.
 #![cfg(feature = "native")]
 
-use std::{collections::BTreeSet, net::TcpListener};
+use std::{collections::BTreeSet, iter, net::TcpListener, time::Duration};
 
 use any_spawner::Executor;
 use futures::StreamExt;
 use leptos::prelude::{Owner, ToStream};
 use leptos_directus::{
-    ConnectionStatus, Directus, Error, NativeOptions,
+    ConnectionStatus, Directus, Error, NativeOptions, Page,
     connection::{ConnectionConfig, Machine, Millis, Output, SubscriptionSpec},
+    live::{self, Feed, LiveConfig, LiveQuery},
 };
+use serde_json::Value;
 
 const CLIENTS: u64 = 1_000;
 /// Long enough that every connection counts as a stable one.
@@ -53,18 +55,18 @@ fn comes_back(seed: u64, away: Millis) -> Millis {
     }
 }
 
-/// How many come back in each slot of so many milliseconds after the server is there again.
-fn histogram(away: Millis, slot: Millis) -> Vec<u32> {
+/// How many come back in each slot of so many milliseconds, and how long after what.
+fn histogram(what: &str, slot: Millis, after: impl Fn(u64) -> Millis) -> Vec<u32> {
     let mut slots = Vec::new();
     for seed in 0..CLIENTS {
-        let place = usize::try_from(comes_back(seed, away) / slot).expect("a short time");
+        let place = usize::try_from(after(seed) / slot).expect("a short time");
         if slots.len() <= place {
             slots.resize(place + 1, 0);
         }
         slots[place] += 1;
     }
     let most = slots.iter().copied().max().unwrap_or_default().max(1);
-    println!("{CLIENTS} clients of a server that was away for {away} ms, by {slot} ms:");
+    println!("{CLIENTS} clients {what}, by {slot} ms:");
     for (place, count) in slots.iter().enumerate() {
         let bar = "#".repeat((count * 60 / most) as usize);
         println!("{:>7} ms {count:>4} {bar}", place as Millis * slot);
@@ -76,10 +78,51 @@ fn histogram(away: Millis, slot: Millis) -> Vec<u32> {
 fn a_thousand_clients_of_a_server_that_was_away_come_back_one_by_one() {
     // Slots, and how many there may be in the fullest: three times what an even share of the wait would be.
     for (away, slot, at_most) in [(0, 10, 300), (1_000, 100, 300), (10_000, 1_000, 300), (60_000, 2_000, 240)] {
-        let slots = histogram(away, slot);
+        let slots = histogram(&format!("of a server that was away for {away} ms"), slot, |seed| comes_back(seed, away));
         assert_eq!(slots.iter().sum::<u32>(), u32::try_from(CLIENTS).unwrap());
         assert!(slots.iter().all(|count| *count <= at_most), "too many at once after {away} ms: {slots:?}");
         assert!(slots.len() >= 8, "{away}: {slots:?}");
+    }
+}
+
+/// A list that is up to date over a socket.
+fn live(seed: u64) -> LiveQuery {
+    let mut query = LiveQuery::new(LiveConfig { seed, ..LiveConfig::default() }, Some(Page::default()), 0);
+    query.feed(0, Feed::Up);
+    answer(&mut query, 0, Ok(Page::default()));
+    query
+}
+
+fn answer(query: &mut LiveQuery, now: Millis, answer: Result<Page<Value>, Error>) {
+    let read = iter::from_fn(|| query.next_output()).find_map(|output| match output {
+        live::Output::Read(number, _) => Some(number),
+        _ => None,
+    });
+    query.reply(now, read.expect("it reads"), answer);
+}
+
+/// They came back as one: each half a minute after the same moment, or when the same `Retry-After` was over.
+#[test]
+fn a_thousand_pages_do_not_read_in_one_instant() {
+    let polls = histogram("that poll since they lost the same socket", 1_000, |seed| {
+        let mut query = live(seed);
+        query.feed(LOST_AT, Feed::Down);
+        let first = query.deadline().unwrap() - LOST_AT;
+        query.tick(LOST_AT + first);
+        answer(&mut query, LOST_AT + first, Ok(Page::default()));
+        let second = query.deadline().unwrap() - LOST_AT - first;
+        assert!(first.max(second) <= 30_000, "{first}, {second}");
+        first + second
+    });
+    let busy = || Error::answer(503, "SERVICE_UNAVAILABLE", "busy").with_retry_after(Some(Duration::from_secs(40)));
+    let told = histogram("that were told to come again after 40 s", 20, |seed| {
+        let mut query = live(seed);
+        query.hint(LOST_AT, &[]);
+        answer(&mut query, LOST_AT, Err(busy()));
+        query.deadline().unwrap().checked_sub(LOST_AT + 40_000).expect("not before that")
+    });
+    for slots in [polls, told] {
+        assert!(slots.iter().all(|count| *count <= 240), "too many at once: {slots:?}");
     }
 }
 

@@ -163,7 +163,12 @@ impl World {
                 OutboxOutput::Check(write) | OutboxOutput::Compare(write) => self.checks.push(write),
                 OutboxOutput::Ask => self.asked = true,
                 OutboxOutput::Touch(..) => {}
-                OutboxOutput::Tell(intent, progress) => {
+                told @ (OutboxOutput::Tell(..) | OutboxOutput::Disown(..)) => {
+                    let (intent, progress) = match told {
+                        OutboxOutput::Tell(intent, progress) => (intent, progress),
+                        OutboxOutput::Disown(intent, error) => (intent, Progress::Refused(error)),
+                        _ => unreachable!(),
+                    };
                     let outcomes = self.outcomes.entry(intent.layer.write).or_default();
                     *outcomes += u32::from(matches!(progress, Progress::Confirmed { .. } | Progress::Refused(_)));
                     let shown = self.overlay.progress(&intent.layer, progress);

@@ -1,14 +1,15 @@
-//! Why nothing arrives, and what to do.
+//! Why nothing arrives, what was not saved, and what to do.
 
 use leptos::prelude::*;
-use leptos_directus::{ConnectionStatus, use_directus};
+use leptos_directus::{ConnectionStatus, RefusedWrite, use_directus};
 
-/// Says below the page why nothing arrives, and what to do. Covers nothing and asks for nothing.
+/// Says below the page why nothing arrives, what was not saved where no list says so, and what to do. Covers nothing and asks for nothing.
 #[component]
 pub fn ConnectionBanner() -> impl IntoView {
     let directus = use_directus();
     let status = directus.status();
     let trouble = Memo::new(move |_| status.with(trouble));
+    let refused = directus.refused();
     view! {
         <div class="banner" role="status" aria-live="polite">
             {move || {
@@ -60,8 +61,31 @@ pub fn ConnectionBanner() -> impl IntoView {
                         }
                     })
             }}
+            {move || {
+                let unsaved = refused.with(|refused| unsaved(refused))?;
+                Some(
+                    view! {
+                        <div class="banner__box width">
+                            <p>
+                                <b>"Not saved. "</b>
+                                {unsaved}
+                            </p>
+                            <button class="button button--small" on:click=move |_| directus.forget_refused()>
+                                "I have seen that"
+                            </button>
+                        </div>
+                    },
+                )
+            }}
         </div>
     }
+}
+
+/// The changes that were refused, and why; nothing if there are none.
+fn unsaved(refused: &[RefusedWrite]) -> Option<String> {
+    let words =
+        |write: &RefusedWrite| format!("A change of {}: {}", write.collection, sentence(&write.error.to_string()));
+    (!refused.is_empty()).then(|| refused.iter().map(words).collect::<Vec<_>>().join(" "))
 }
 
 /// What the visitor should know about; the attempts in between are for the badge.

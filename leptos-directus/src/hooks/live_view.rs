@@ -4,7 +4,10 @@ use std::{
     any::TypeId,
     collections::{HashMap, HashSet},
     iter,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::future::join;
@@ -126,6 +129,8 @@ pub(crate) struct View<T> {
     unfit: ArcRwSignal<Option<Error>>,
     /// Why the last write of this list was refused.
     refused: ArcRwSignal<Option<Error>>,
+    /// The number of the last one that was made.
+    written: Arc<AtomicU64>,
     /// When the last read came back.
     synced: ArcRwSignal<Option<u64>>,
     pub(crate) meta: ArcRwSignal<Option<Value>>,
@@ -163,6 +168,7 @@ impl<T: RowType> View<T> {
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(None),
             refused: ArcRwSignal::new(None),
+            written: Arc::default(),
             synced: ArcRwSignal::new(None),
             meta: ArcRwSignal::new(None),
         }
@@ -186,6 +192,7 @@ impl<T: RowType> View<T> {
             error: ArcRwSignal::new(Some(error)),
             unfit: ArcRwSignal::new(None),
             refused: ArcRwSignal::new(None),
+            written: Arc::default(),
             synced: ArcRwSignal::new(None),
             meta: ArcRwSignal::new(None),
         }
@@ -230,6 +237,7 @@ impl<T: RowType> View<T> {
             error: ArcRwSignal::new(None),
             unfit: ArcRwSignal::new(self.unfit.get_untracked()),
             refused: ArcRwSignal::new(None),
+            written: Arc::default(),
             synced: ArcRwSignal::new(self.synced.get_untracked()),
             meta: ArcRwSignal::new(self.meta.get_untracked()),
         }
@@ -282,9 +290,14 @@ impl<T: RowType> View<T> {
             News::Live(output) => self.output(output),
             News::Write(intent, progress) => {
                 if self.origin.as_ref() == Some(&intent.origin) {
+                    let number = intent.layer.write.0;
+                    // One that waits again was made before.
+                    let is_new = self.written.fetch_max(number, Ordering::Relaxed) < number;
                     match &progress {
                         Progress::Refused(error) => self.refused.set(Some(error.clone())),
-                        Progress::Waiting if self.refused.read_untracked().is_some() => self.refused.set(None),
+                        Progress::Waiting if is_new && self.refused.read_untracked().is_some() => {
+                            self.refused.set(None)
+                        }
                         _ => {}
                     }
                 }
@@ -490,7 +503,7 @@ impl<T: RowType> View<T> {
     }
 
     pub(crate) fn error(&self) -> Option<Error> {
-        self.error.get().or_else(|| self.unfit.get()).or_else(|| self.refused.get())
+        self.error.get().or_else(|| self.refused.get()).or_else(|| self.unfit.get())
     }
 
     /// Whether it has something to show: rows, or that there are none.

@@ -16,7 +16,7 @@ use crate::{
     connection::{ConnectionConfig, ConnectionStatus},
     engine::Counts,
     error::Error,
-    live::PendingWrite,
+    live::{PendingWrite, RefusedWrite},
     rest::{Items, Rest, Visitor},
     transport::{self, Credentials, HttpClient, SocketTarget},
 };
@@ -75,6 +75,8 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     /// Writes of live lists that are not done yet, in order.
     pub(crate) pending: ArcRwSignal<Vec<PendingWrite>>,
+    /// Those that were refused while nobody was there to be told.
+    refused: ArcRwSignal<Vec<RefusedWrite>>,
     /// What the server reads for this page; nothing where there is a connection.
     pub(crate) reads: PageReads,
 }
@@ -96,6 +98,7 @@ impl Core {
             status_since: Arc::default(),
             identity: Identity::unknown(),
             pending: ArcRwSignal::default(),
+            refused: ArcRwSignal::default(),
             reads: PageReads::default(),
         }
     }
@@ -103,7 +106,7 @@ impl Core {
     pub(crate) fn live(rest: Rest, target: SocketTarget, config: ConnectionConfig) -> Self {
         let mut core = Self::new(Mode::Server(Err(unprovided())));
         let (status, since, identity) = (core.status.clone(), Arc::clone(&core.status_since), core.identity.clone());
-        let pending = core.pending.clone();
+        let (pending, refused) = (core.pending.clone(), core.refused.clone());
         let sink = Box::new(move |event| match event {
             ClientEvent::Status(value) => {
                 since.store(transport::now(), Ordering::Relaxed);
@@ -111,6 +114,7 @@ impl Core {
             }
             ClientEvent::IdentityInDoubt => identity.doubt(),
             ClientEvent::Pending(writes) => pending.set(writes),
+            ClientEvent::Refused(writes) => refused.set(writes),
         });
         core.mode = Mode::Live(Client::new(rest, target, config, sink));
         core
@@ -404,6 +408,47 @@ impl Directus {
     #[must_use]
     pub fn pending(self) -> Signal<Vec<PendingWrite>> {
         self.core().pending.clone().into()
+    }
+
+    /// The writes that were refused while nothing on the page told of it, the newest last, 256 at most: those that an earlier page
+    /// kept (`persist`) and that are made in no list of this one, and those whose list has gone since. What a list of this page
+    /// was refused says its `error`, and the [`Write`](crate::Write) that is awaited.
+    ///
+    /// They stay until they are [forgotten](Self::forget_refused), or somebody else is here.
+    ///
+    /// ```
+    /// use leptos::prelude::*;
+    /// use leptos_directus::{RefusedWrite, use_directus};
+    ///
+    /// fn words(write: &RefusedWrite) -> String {
+    ///     format!("A change of {} was not saved: {}. ", write.collection, write.error)
+    /// }
+    ///
+    /// #[component]
+    /// fn Lost() -> impl IntoView {
+    ///     let directus = use_directus();
+    ///     let refused = directus.refused();
+    ///     view! {
+    ///         <Show when=move || !refused.read().is_empty()>
+    ///             <p role="alert">{move || refused.read().iter().map(words).collect::<String>()}</p>
+    ///             <button on:click=move |_| directus.forget_refused()>"I have seen that"</button>
+    ///         </Show>
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Server-side rendering
+    /// Always empty: lists are written in the browser.
+    #[must_use]
+    pub fn refused(self) -> Signal<Vec<RefusedWrite>> {
+        self.core().refused.clone().into()
+    }
+
+    /// Whoever was to be told of what was [refused](Self::refused) has been. Does nothing while the server renders.
+    pub fn forget_refused(self) {
+        if let Some(client) = self.core().client() {
+            client.forget_refused();
+        }
     }
 
     /// How many live queries, streams, subscriptions, sockets and timers this page holds: all zero when nothing that uses

@@ -61,7 +61,7 @@ mod settling;
 mod shape;
 mod window;
 
-pub use outbox::{Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, Who};
+pub use outbox::{Intent, Outbox, OutboxConfig, OutboxOutput, PendingWrite, Progress, RefusedWrite, Who};
 pub use overlay::{Change, Layer, NewRows, Overlay, Shown, ShownRow};
 pub use query::{Feed, LiveConfig, LiveQuery, LiveStatus, Output, ReadId};
 pub use reading::Reading;

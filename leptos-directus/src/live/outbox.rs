@@ -109,8 +109,25 @@ pub enum OutboxOutput {
     Ask,
     /// Tell the lists, and whoever waits for the write.
     Tell(Box<Intent>, Progress),
+    /// Tell them that it is refused because somebody else is here now. That is nothing to be told to whoever that is.
+    Disown(Box<Intent>, Error),
     /// The row, or some row, of the collection is to be read again.
     Touch(String, Option<Key>),
+}
+
+/// A write that was refused while nothing on the page told of it: no list that it was made in was shown, and nobody awaited it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedWrite {
+    /// Its number: later ones are greater.
+    pub id: WriteId,
+    /// The collection.
+    pub collection: String,
+    /// The row; none for a singleton.
+    pub row: Option<RowKey>,
+    /// What it was to do.
+    pub change: Change,
+    /// Why it is not to be.
+    pub error: Error,
 }
 
 /// A write that is not done yet.
@@ -826,8 +843,10 @@ impl Outbox {
 
     fn block(&mut self, now: Millis, error: &Error) {
         let after = |wait: Duration| now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        self.not_before = self.not_before.max(error.retry_after().map(after));
-        self.blocked = Some(after(self.backoff.next_delay())).max(self.not_before);
+        let delay = self.backoff.next_delay();
+        // Not all pages at once when it is over.
+        self.not_before = self.not_before.max(error.retry_after().map(|least| after(least.saturating_add(delay))));
+        self.blocked = Some(after(delay)).max(self.not_before);
     }
 
     /// Nothing is in the way any more but what Directus asked for.
@@ -891,12 +910,12 @@ impl Outbox {
         if error.is_uncertain() {
             self.pass_on(at, None);
         }
-        let Some(Entry { intent, .. }) = self.entries.remove(at) else { return };
-        let touch = OutboxOutput::Touch(intent.collection.clone(), self.key(&intent));
-        let is_create = matches!(intent.layer.change, Change::Create(_));
-        let row = intent.layer.row.clone();
+        let Some(entry) = self.entries.remove(at) else { return };
+        let touch = OutboxOutput::Touch(entry.intent.collection.clone(), self.key(&entry.intent));
+        let is_create = matches!(entry.intent.layer.change, Change::Create(_));
+        let row = entry.intent.layer.row.clone();
         let text = error.message().to_owned();
-        self.outputs.push_back(OutboxOutput::Tell(Box::new(intent), Progress::Refused(error)));
+        self.outputs.push_back(self.refusal(&entry, error));
         // What the server has is what is shown from now on, and it may have changed meanwhile.
         self.outputs.push_back(touch);
         // What was to be done to a row that does not come into being.
@@ -913,7 +932,7 @@ impl Outbox {
         }
         let Some(entry) = self.entries.remove(at) else { return };
         let touch = OutboxOutput::Touch(entry.intent.collection.clone(), self.key(&entry.intent));
-        self.outputs.push_back(OutboxOutput::Tell(Box::new(entry.intent.clone()), Progress::Refused(error)));
+        self.outputs.push_back(self.refusal(&entry, error));
         self.outputs.push_back(touch);
         // One that was under way when somebody else came is put aside after those that were made upon it.
         let is_upon_it = |later: &Entry| later.who == entry.who && later.made() > entry.made();
@@ -957,15 +976,30 @@ impl Outbox {
         }
     }
 
+    /// Whether it was made by somebody else than who is here now.
+    fn is_foreign(&self, entry: &Entry) -> bool {
+        let is_known = entry.who.is_some() && self.who.is_some();
+        (is_known || entry.generation != self.generation) && (entry.who.is_none() || entry.who != self.who)
+    }
+
+    /// What became of it, to be told to whom it concerns.
+    fn refusal(&self, entry: &Entry, error: Error) -> OutboxOutput {
+        let intent = Box::new(entry.intent.clone());
+        if self.is_foreign(entry) {
+            OutboxOutput::Disown(intent, error)
+        } else {
+            OutboxOutput::Tell(intent, Progress::Refused(error))
+        }
+    }
+
     /// What was made by somebody else than who would send it now is not sent.
     fn disown(&mut self) {
-        let Some(who) = self.who.clone() else { return };
-        let is_foreign = |entry: &Entry| {
-            let is_known = entry.who.is_some() || entry.generation != self.generation;
-            entry.state == State::Waiting && is_known && entry.who.as_ref() != Some(&who)
-        };
+        if self.who.is_none() {
+            return;
+        }
+        let is_foreign = |entry: &&Entry| entry.state == State::Waiting && self.is_foreign(entry);
         let foreign: BTreeSet<WriteId> =
-            self.entries.iter().filter(|entry| is_foreign(entry)).map(|entry| entry.intent.layer.write).collect();
+            self.entries.iter().filter(is_foreign).map(|entry| entry.intent.layer.write).collect();
         for write in foreign {
             if let Some(at) = self.find(write) {
                 let Entry { intent, who, uncertain, .. } = &self.entries[at];

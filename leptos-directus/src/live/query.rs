@@ -60,13 +60,14 @@ pub struct LiveConfig {
     /// 5 minutes, and every 60 s where the query's filter names the time (`$NOW`); never for `Duration::MAX`, and no more often
     /// than once a second.
     pub revalidate_every: Option<Duration>,
-    /// While there is no socket, read this often: 30 s. Never for `Duration::MAX`, and no more often than once a second.
+    /// While there is no socket, read at least this often: 30 s. Never for `Duration::MAX`, and no more often than once a second.
     pub poll_every: Duration,
     /// Without rows from the server, and without a socket by then, read all the same: 1 s.
     pub first_read_after: Duration,
     /// How soon a refused read is asked for again, should nothing hint at it before: 30 s, or `revalidate_every` if that is less.
     pub refused_retry: Duration,
-    /// Seed of the jitter after failed reads.
+    /// Seed of the jitter after failed reads and of that of `poll_every`, which takes up to a quarter of it away: a thousand pages
+    /// that lost the same socket do not read in the same instant.
     pub seed: u64,
 }
 
@@ -97,6 +98,30 @@ impl LiveConfig {
     fn revalidates(&self) -> Option<Duration> {
         let default = if self.window.moves_with_time() { TIMED_EVERY } else { EVERY };
         self.revalidate_every.map_or(Some(default), interval)
+    }
+}
+
+/// Pages that lost the same socket do not poll in the same instant: each waits for up to a quarter less than it might.
+#[derive(Debug)]
+struct Haste {
+    random: fastrand::Rng,
+    /// Of a quarter of the interval.
+    share: f64,
+}
+
+impl Haste {
+    fn new(seed: u64) -> Self {
+        let mut haste = Self { random: fastrand::Rng::with_seed(seed), share: 0.0 };
+        haste.draw();
+        haste
+    }
+
+    fn draw(&mut self) {
+        self.share = self.random.f64();
+    }
+
+    fn within(&self, interval: Duration) -> Duration {
+        (interval - (interval / 4).mul_f64(self.share)).max(SHORTEST.min(interval))
     }
 }
 
@@ -298,6 +323,8 @@ pub struct LiveQuery {
     born: Millis,
     retry_at: Option<Millis>,
     backoff: Backoff,
+    /// How much earlier than need be it polls.
+    haste: Haste,
     error: Option<Error>,
     refused: bool,
     /// The rows on the screen are those of another visitor: they do not outlast a read that fails.
@@ -318,6 +345,7 @@ impl LiveQuery {
     #[must_use]
     pub fn new(config: LiveConfig, initial: Option<Page<Value>>, now: Millis) -> Self {
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30), config.seed);
+        let haste = Haste::new(config.seed);
         let mut query = Self {
             config,
             window: Window::default(),
@@ -341,6 +369,7 @@ impl LiveQuery {
             born: now,
             retry_at: None,
             backoff,
+            haste,
             error: None,
             refused: false,
             of_another: false,
@@ -417,7 +446,7 @@ impl LiveQuery {
         }
         if let (Some(every), Some(since)) = (interval(self.config.poll_every), self.down_since) {
             let last = self.read_at.map_or(since, |read_at| read_at.max(since));
-            consider(after(last, every));
+            consider(after(last, self.haste.within(every)));
         }
         if let (Some(every), Some(read_at)) = (self.config.revalidates(), self.read_at) {
             consider(after(read_at, every));
@@ -598,6 +627,7 @@ impl LiveQuery {
     /// after the other. What was hinted at meanwhile is read again.
     pub fn reply(&mut self, now: Millis, read: ReadId, result: Result<Page<Value>, Error>) {
         let Some(flight) = self.flight.take_if(|flight| flight.id == read) else { return };
+        self.haste.draw();
         // What changed against the rows of somebody else, or against none, tells nothing of when.
         let compares = self.loaded && !self.refused && !self.of_another;
         match (result, flight.scope) {
@@ -662,7 +692,9 @@ impl LiveQuery {
             // What came while it was on its way is asked for at once: it may be that the right was given back.
             if self.doubt.is_any() || self.asked { Duration::ZERO } else { self.config.asks_again() }
         } else if error.is_transient() {
-            self.backoff.next_delay().max(error.retry_after().unwrap_or_default())
+            let delay = self.backoff.next_delay();
+            // Not all pages at once when the time is over that they were told.
+            error.retry_after().map_or(delay, |least| least.saturating_add(delay))
         } else {
             // An answer that will be the same next time, such as a query that Directus can't read.
             self.loaded = true;

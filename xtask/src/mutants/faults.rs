@@ -79,9 +79,30 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "blank-by-a-transient-error",
         file: QUERY,
-        text: "        } else if error.is_transient() {\n            self.backoff",
-        becomes: "        } else if error.is_transient() {\n            self.show(Page { items: Vec::new(), meta: None }, None);\n            self.backoff",
+        text: "        } else if error.is_transient() {\n            let delay",
+        becomes: "        } else if error.is_transient() {\n            self.show(Page { items: Vec::new(), meta: None }, None);\n            let delay",
         why: "a hiccup of the network empties the page",
+    },
+    Fault {
+        name: "all-polls-in-one-instant",
+        file: QUERY,
+        text: "self.share = self.random.f64();",
+        becomes: "self.share = 1.0;",
+        why: "a thousand pages that lost the same socket read at the same moment, every half minute",
+    },
+    Fault {
+        name: "all-back-when-the-server-s-wait-is-over",
+        file: QUERY,
+        text: "error.retry_after().map_or(delay, |least| least.saturating_add(delay))",
+        becomes: "error.retry_after().map_or(delay, |least| least.max(delay))",
+        why: "all pages that were told to come again after the same time do so in the same instant",
+    },
+    Fault {
+        name: "slow-is-dead-once-looked-at",
+        file: MACHINE,
+        text: "Wake::Visible { .. } | Wake::Asked => soon.max(usual),",
+        becomes: "Wake::Visible { .. } | Wake::Asked => soon,",
+        why: "a click into the window costs a socket over which a long frame is on its way",
     },
     Fault {
         name: "refused-rows-stay",
@@ -128,7 +149,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "no-polling",
         file: QUERY,
-        text: "            consider(after(last, every));",
+        text: "            consider(after(last, self.haste.within(every)));",
         becomes: "            consider(last.saturating_add(u64::MAX / 2));",
         why: "without a socket a list stays as it was",
     },
@@ -142,8 +163,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "sent-as-somebody-else",
         file: OUTBOX,
-        text: "entry.state == State::Waiting && is_known && entry.who.as_ref() != Some(&who)",
-        becomes: "entry.state == State::Waiting && is_known && entry.who.is_some() && who.is_none()",
+        text: "entry.state == State::Waiting && self.is_foreign(entry)",
+        becomes: "entry.state == State::Waiting && self.is_foreign(entry) && self.who.is_none()",
         why: "what one user wrote goes out with the session of another",
     },
     Fault {

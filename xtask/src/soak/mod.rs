@@ -28,6 +28,7 @@ use rules::Rules;
 use serde_json::{Value, json};
 use shapes::{Shape, mirrored, on_pages};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -174,11 +175,11 @@ impl<'a> Stage<'a> {
         let traffic = world.observers.iter().map(|observer| observer.record.traffic());
         let line = tally.line(course, &world.cast(), began.elapsed(), traffic);
         println!("{line}");
-        let shows_nothing = course.pressure_limiter && line["reads_put_off"] == 0;
-        if shows_nothing {
-            eprintln!("error: Directus was never busy enough to put off a read: nothing was shown");
+        let missing = tally.shows_nothing(course, &line);
+        if let Some(missing) = missing {
+            eprintln!("error: nothing was shown: {missing}");
         }
-        Ok(divergence.is_none() && !shows_nothing)
+        Ok(divergence.is_none() && missing.is_none())
     }
 }
 
@@ -196,6 +197,8 @@ struct Cast {
 struct Tally {
     rounds: u64,
     written: Written,
+    /// Rows that were changed, by how they were written.
+    rows_by: BTreeMap<&'static str, u64>,
     checks: u64,
     divergences: u64,
     faults: u64,
@@ -206,7 +209,29 @@ struct Tally {
     rule_changes: u64,
 }
 
+/// By then each writer has written, and something has gone wrong: one round in four has no faults.
+const ROUNDS_TO_SHOW: u64 = 8;
+
 impl Tally {
+    /// What did not happen without which a run says nothing; a short one need not have it all.
+    fn shows_nothing(&self, course: &Course, line: &Value) -> Option<&'static str> {
+        if course.pressure_limiter && line["reads_put_off"] == 0 {
+            return Some("Directus was never busy enough to put off a read");
+        }
+        if self.rounds < ROUNDS_TO_SHOW {
+            return None;
+        }
+        let wrote = |manner: Manner| self.rows_by.get(manner.name()).is_some_and(|rows| *rows > 0);
+        match () {
+            () if ![Manner::Rest, Manner::WebSocket, Manner::Batches].into_iter().all(wrote) => {
+                Some("a writer has written nothing")
+            }
+            () if line["events"] == 0 => Some("Directus announced nothing"),
+            () if self.faults == 0 || line["reconnects"] == 0 => Some("nothing went wrong"),
+            () => None,
+        }
+    }
+
     fn line(&self, course: &Course, cast: &Cast, time: Duration, traffic: impl Iterator<Item = Traffic>) -> Value {
         let (mut reads, mut events, mut reconnects, mut busy, mut early) = (0, 0, 0, 0, 0);
         for traffic in traffic {
@@ -226,6 +251,7 @@ impl Tally {
             "operations": self.written.operations,
             "failed_operations": self.written.failed,
             "row_changes": self.written.rows,
+            "row_changes_by": self.rows_by,
             "faults": self.faults,
             "directus_restarts": self.directus_restarts,
             "server_restarts": self.server_restarts,
@@ -448,13 +474,15 @@ impl<'a> World<'a> {
             .map(|manner| {
                 let writer = Writer::new(manner, self.database.clone(), self.random.fork());
                 let stop = Arc::clone(&stop);
-                thread::spawn(move || writer.run(&stop))
+                thread::spawn(move || (manner, writer.run(&stop)))
             })
             .collect();
         let result = self.trouble(tally);
         stop.store(true, Ordering::SeqCst);
         for writer in writers {
-            tally.written += writer.join().map_err(|_| Failure::new("a writer panicked"))?;
+            let (manner, written) = writer.join().map_err(|_| Failure::new("a writer panicked"))?;
+            *tally.rows_by.entry(manner.name()).or_default() += written.rows;
+            tally.written += written;
         }
         result?;
         Ok(None)
@@ -779,6 +807,30 @@ mod tests {
         let untrue = Standing { equals_rest: true, says_so: false, is_live: false, ..standing() };
         assert_eq!(untrue.verdict(), Verdict::Early);
         assert_eq!(Standing { able_for: BOUND_WITHOUT_SOCKET + SECOND, ..untrue }.verdict(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_happened_shows_nothing() {
+        let course = Course { time: SECOND, seed: 1, pressure_limiter: false };
+        let happened = json!({ "events": 9, "reconnects": 2, "reads_put_off": 0 });
+        let rows_by = BTreeMap::from([("rest", 1), ("websocket", 1), ("batches", 1)]);
+        let tally = Tally { rounds: ROUNDS_TO_SHOW, faults: 3, rows_by, ..Tally::default() };
+        assert_eq!(tally.shows_nothing(&course, &happened), None);
+        for silent in ["events", "reconnects"] {
+            let mut line = happened.clone();
+            line[silent] = json!(0);
+            assert!(tally.shows_nothing(&course, &line).is_some(), "{silent}");
+        }
+        let limited = Course { pressure_limiter: true, ..course };
+        assert!(tally.shows_nothing(&limited, &happened).is_some());
+        for manner in [Manner::Rest, Manner::WebSocket, Manner::Batches] {
+            let mut rows_by = tally.rows_by.clone();
+            rows_by.insert(manner.name(), 0);
+            let idle = Tally { rounds: ROUNDS_TO_SHOW, faults: 3, rows_by, ..Tally::default() };
+            assert!(idle.shows_nothing(&course, &happened).is_some(), "{manner:?}");
+        }
+        assert!(Tally { faults: 0, ..tally }.shows_nothing(&course, &happened).is_some());
+        assert_eq!(Tally { rounds: 1, ..Tally::default() }.shows_nothing(&course, &happened), None);
     }
 
     #[test]

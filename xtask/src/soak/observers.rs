@@ -137,7 +137,11 @@ impl Observer {
                     Some(wrong) => Err(Failure::new(wrong.to_owned())),
                     None => Ok(Shown {
                         rows: told["rows"].take(),
-                        status: told["status"].as_str().unwrap_or_default().to_owned(),
+                        // The list's own word, once the page says that there is a connection.
+                        status: match (told["status"].as_str(), told["list"].as_str()) {
+                            (Some("connected"), Some(list)) => list.to_owned(),
+                            (status, _) => status.unwrap_or_default().to_owned(),
+                        },
                         error: told["notice"].take(),
                         since: some_time_ago(told["unchanged_ms"].as_u64().unwrap_or_default()),
                         before: told["before"].take(),
@@ -158,15 +162,12 @@ impl Observer {
 
     /// Whether it says that its rows are kept right.
     pub(super) fn is_live(&self, shown: &Shown) -> bool {
-        shown.status == if matches!(self.eyes, Eyes::Mirror(_)) { "live" } else { "connected" }
+        shown.status == "live"
     }
 
     /// Whether it says that Directus refuses it these rows.
     pub(super) fn is_refused(&self, shown: &Shown) -> bool {
-        match self.eyes {
-            Eyes::Mirror(_) => shown.status == "refused",
-            Eyes::Page(..) => !shown.error.is_null(),
-        }
+        shown.status == "refused" && !shown.error.is_null()
     }
 
     /// Whether nothing comes over its socket, and nobody has told it so.

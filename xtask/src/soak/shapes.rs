@@ -107,6 +107,7 @@ pub(super) fn mirrored() -> Vec<Shape> {
         Shape {
             collection: "wires",
             key: "code",
+            never_empty: true,
             ..posts(
                 "text keys that come again",
                 json!({ "fields": ["code", "text", "priority"], "sort": ["-priority", "text"], "limit": 12 }),
@@ -152,6 +153,7 @@ mod tests {
         let [related, other] = on_pages();
         assert!(related.query["fields"].to_string().contains("author.name") && related.watch.is_empty());
         assert_eq!(other.key, "code");
+        assert!(other.never_empty, "no page would be found out that blanks");
     }
 
     #[test]

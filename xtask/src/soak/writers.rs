@@ -31,6 +31,16 @@ pub(super) enum Manner {
     Batches,
 }
 
+impl Manner {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::WebSocket => "websocket",
+            Self::Batches => "batches",
+        }
+    }
+}
+
 /// A Directus, directly and not through a relay, and the keys that are there.
 #[derive(Debug, Clone)]
 pub(super) struct Database {

@@ -406,9 +406,31 @@ fn waking_up_asks_an_open_link_whether_it_lives() {
     page.subscribe("posts");
     page.open();
     page.acknowledge("posts#1");
+    // The machine slept: no timer came.
+    page.now += 3_600 * SECOND;
     page.machine.wake(page.now, Wake::Visible { hidden: Duration::from_secs(3_600) });
     assert_eq!(sent(&page.outputs()), [json!({ "type": "ping" })]);
     assert!(page.wait(4 * SECOND).contains(&Output::Close), "a dead link is noticed soon after");
+}
+
+/// It failed: a click into the window cost a socket over which a long frame was on its way.
+#[test]
+fn looking_at_the_page_takes_a_slow_link_for_dead_no_sooner() {
+    for (wake, patience) in [
+        (Wake::Visible { hidden: Duration::from_secs(3) }, 18),
+        (Wake::Asked, 18),
+        (Wake::Online, 4),
+        (Wake::Offline, 4),
+    ] {
+        let mut page = Page::new();
+        page.subscribe("posts");
+        page.open();
+        page.acknowledge("posts#1");
+        page.machine.wake(page.now, wake);
+        assert_eq!(sent(&page.outputs()), [json!({ "type": "ping" })]);
+        assert!(!page.wait(patience * SECOND - 1).contains(&Output::Close), "{wake:?}");
+        assert!(page.wait(1).contains(&Output::Close), "{wake:?}");
+    }
 }
 
 #[test]

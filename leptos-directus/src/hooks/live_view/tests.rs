@@ -1,10 +1,13 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
-use crate::live::Splice;
+use crate::live::{Splice, WriteId};
 
 #[cfg(feature = "native")]
 mod native;
@@ -143,6 +146,37 @@ fn lists_that_are_shared_show_each_other_s_writes() {
         assert_eq!(one.origin, other.origin);
     }
     assert_ne!(target(by("title")).origin, target(by("-title")).origin);
+}
+
+/// It failed: what waited for another write hid it, and so did a row that does not fit.
+#[test]
+fn what_was_refused_is_told_until_the_next_write_is_made() {
+    let target = Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), Query::new());
+    let view = View::<Post>::new(&target, LiveStatus::Live);
+    let news = |number: u64, progress: Progress| {
+        let layer = Layer { write: WriteId(number), row: Some(Key::from(1).into()), key: None, change: Change::Delete };
+        let intent = Intent {
+            collection: "posts".to_owned(),
+            key_field: "id".to_owned(),
+            origin: target.origin.clone().unwrap(),
+            fields: Vec::new(),
+            alias: BTreeMap::new(),
+            deep: Map::new(),
+            store: None,
+            layer,
+            before: Map::new(),
+        };
+        view.news(News::Write(Box::new(intent), progress));
+        view.error().map(|error| error.message().to_owned())
+    };
+    news(1, Progress::Waiting);
+    news(2, Progress::Waiting);
+    let told = Some("no".to_owned());
+    assert_eq!(news(1, Progress::Refused(Error::conflict("no"))), told);
+    assert_eq!(news(2, Progress::Waiting), told, "one that waits again");
+    view.unfit.set(Some(Error::usage("a row does not fit")));
+    assert_eq!(view.error().map(|error| error.message().to_owned()), told);
+    assert_eq!(news(3, Progress::Waiting), None);
 }
 
 #[test]

@@ -416,6 +416,7 @@ impl World {
                     self.agenda.plan(self.now + delay, Event::Found(answer));
                 }
                 OutboxOutput::Tell(intent, progress) => self.own_told(&intent, &progress)?,
+                OutboxOutput::Disown(intent, error) => self.own_told(&intent, &Progress::Refused(error))?,
                 OutboxOutput::Touch(collection, key) => {
                     for watched in self.watched.values_mut() {
                         let is_touched = watched.shape.collection.name() == collection || watched.shape.relates();
