@@ -72,7 +72,11 @@ pub(crate) enum News {
     Read {
         confirmed: u64,
         scope: ReadScope,
+        /// What Directus said, be it that it refuses: not that it could not be asked.
+        is_answer: bool,
     },
+    /// Somebody else is here now.
+    AnotherVisitor,
 }
 
 /// What a live query reads.
@@ -133,6 +137,8 @@ enum Command {
     ForgetStores(Session),
     /// Whoever was to be told of what was refused has been.
     ForgetRefused,
+    /// The driver is there: that is all.
+    Listen,
     Wake(Wake),
     Inspect(oneshot::Sender<Counts>),
 }
@@ -305,6 +311,11 @@ impl Client {
         self.send(Command::ForgetStores(session));
     }
 
+    /// Hears of what the platform notices from now on, be there nothing that is kept live.
+    pub(crate) fn listen(&self) {
+        self.send(Command::Listen);
+    }
+
     /// What was refused has been told.
     pub(crate) fn forget_refused(&self) {
         self.send(Command::ForgetRefused);
@@ -409,6 +420,8 @@ struct Reader {
     sink: LiveSink,
     /// The read that was sent last, as only its reply counts; and how many writes were done by then.
     sent: Option<(ReadId, u64, ReadScope)>,
+    /// Whether the last reply was an answer of Directus.
+    is_answered: bool,
     key_field: String,
     only_key: Option<Key>,
     origin: Option<String>,
@@ -620,7 +633,7 @@ impl Driver {
                         if let Some(reader) = self.queries.get_mut(&id)
                             && let Some((_, confirmed, scope)) = reader.sent.take_if(|(sent, ..)| *sent == read)
                         {
-                            (reader.sink)(News::Read { confirmed, scope });
+                            (reader.sink)(News::Read { confirmed, scope, is_answer: reader.is_answered });
                         }
                     }
                     Output::Live(id, output) => {
@@ -701,6 +714,9 @@ impl Driver {
                     {
                         suspected = Some(now);
                         self.rest.renew_connections();
+                    }
+                    if let Some(reader) = self.queries.get_mut(&id) {
+                        reader.is_answered = result.as_ref().err().is_none_or(Error::is_refusal);
                     }
                     self.engine.reply(now, id, read, result);
                 }
@@ -899,6 +915,14 @@ impl Driver {
         self.tell_refused();
     }
 
+    /// Somebody else is here now: what was refused was not theirs.
+    fn forget_refused_of_another(&mut self) {
+        for reader in self.queries.values_mut() {
+            (reader.sink)(News::AnotherVisitor);
+        }
+        self.forget_refused();
+    }
+
     fn forget_refused(&mut self) {
         if !self.refused.is_empty() {
             self.refused.clear();
@@ -937,7 +961,7 @@ impl Driver {
 
     /// The visitor is somebody else now, or may be; what was kept for whoever it is, is to be taken up.
     fn identity_changed(&mut self, now: Millis, who: Option<Who>) {
-        self.forget_refused();
+        self.forget_refused_of_another();
         self.outbox.identity_changed(now, who);
         self.want_who(now);
         self.sight.doubt();
@@ -982,7 +1006,7 @@ impl Driver {
             self.visitor = Visitor::Is(who);
         }
         if is_news {
-            self.forget_refused();
+            self.forget_refused_of_another();
             self.sight.doubt();
             self.look_for_all(now);
             self.engine.identity_changed(now);
@@ -1024,6 +1048,7 @@ impl Driver {
                     query: request.query,
                     sink,
                     sent: None,
+                    is_answered: false,
                     key_field: request.spec.config.key_field.clone(),
                     only_key: request.spec.config.only_key.clone(),
                     origin: request.origin,
@@ -1087,6 +1112,7 @@ impl Driver {
             }
             Command::ForgetStores(session) => self.forget_stores(session),
             Command::ForgetRefused => self.forget_refused(),
+            Command::Listen => {}
             Command::Visitor { before, who } => {
                 // Where the page knew nobody, whoever waits to write may have been named.
                 let before = before.or_else(|| self.outbox.last_known().cloned());
@@ -1169,5 +1195,25 @@ mod tests {
         let mut page = Reopened::default();
         assert!(!page.notices(&lost()));
         assert!(page.notices(&ConnectionStatus::Connected), "Directus was down while the page was rendered");
+    }
+
+    /// It failed: without a list, a page whose user came with the HTML never heard of a login in another tab.
+    #[cfg(feature = "native")]
+    #[tokio::test]
+    async fn whoever_asks_who_is_here_hears_of_a_login_elsewhere_without_any_list() {
+        let _ = any_spawner::Executor::init_tokio();
+        let owner = leptos::prelude::Owner::new();
+        owner.set();
+        let directus = crate::Directus::native(crate::NativeOptions::new("http://127.0.0.1:9"));
+        directus.provide();
+        let core = directus.core();
+        core.identity.settle(core.identity.begin(), None);
+        let _auth = crate::use_directus_auth();
+        let heard = async {
+            while lock(&core.client().unwrap().0.dormant).is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("somebody listens");
     }
 }

@@ -249,7 +249,12 @@ impl Error {
     /// Directus's word that the visitor may not see this: the rows leave the page (401 and 403 of a read).
     #[must_use]
     pub(crate) fn is_refusal(&self) -> bool {
-        !self.is_transient() && (self.is_forbidden() || self.is_unauthorized())
+        !self.is_transient() && !self.is_of_a_proxy() && (self.is_forbidden() || self.is_unauthorized())
+    }
+
+    /// No word of Directus, whose errors have codes of their own: somebody on the way has answered.
+    pub(crate) fn is_of_a_proxy(&self) -> bool {
+        self.code().is_some_and(|code| code.starts_with("HTTP_"))
     }
 }
 

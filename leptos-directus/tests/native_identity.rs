@@ -31,6 +31,8 @@ struct Cms {
     asked_who: AtomicUsize,
     sockets: AtomicUsize,
     asked_for_relations: AtomicUsize,
+    /// Somebody before it lets nobody through who asks.
+    is_walled: AtomicBool,
     /// Who it says it is, where it says so: Ada, or Bob.
     is_bob: AtomicBool,
     /// What is written is answered when there is a permit; what was answered, as text.
@@ -48,6 +50,7 @@ impl Cms {
             asked_who: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
             asked_for_relations: AtomicUsize::new(0),
+            is_walled: AtomicBool::new(false),
             is_bob: AtomicBool::new(false),
             may_answer: Semaphore::new(0),
             reached: AtomicUsize::new(0),
@@ -101,6 +104,7 @@ impl Cms {
             self.asked_who.fetch_add(1, Ordering::Relaxed);
             let id = if self.is_bob.load(Ordering::Relaxed) { "bob" } else { "ada" };
             match knows_who {
+                _ if self.is_walled.load(Ordering::Relaxed) => ("403 Forbidden", json!("<html>Are you human?</html>")),
                 true => ("200 OK", json!({ "data": { "id": id } })),
                 false => ("503 Service Unavailable", json!({ "errors": [] })),
             }
@@ -206,6 +210,45 @@ async fn a_login_that_worked_reopens_the_socket_whatever_follows() {
     until("a socket with the new cookie", || cms.sockets.load(Ordering::Relaxed) == 2).await;
     cms.knows_who.store(true, Ordering::Relaxed);
     until("the name", || is_ada(auth)).await;
+}
+
+/// It failed: it was taken for Directus's word that nobody is logged in, and what waited to be written was dropped.
+#[tokio::test]
+async fn a_wall_before_directus_says_nothing_of_who_is_here() {
+    let (cms, url) = Cms::start().await;
+    cms.knows_who.store(true, Ordering::Relaxed);
+    cms.is_walled.store(true, Ordering::Relaxed);
+    let (_owner, _directus, auth) = page(&url);
+    let error = auth.login("ada@example.com", "secret").await.unwrap_err();
+    assert_eq!(error.status(), Some(403), "{error}");
+    cms.is_walled.store(false, Ordering::Relaxed);
+    until("the name", || is_ada(auth)).await;
+}
+
+/// It failed: both sent it.
+#[tokio::test]
+async fn what_two_handles_keep_by_one_name_is_sent_by_one_of_them() {
+    let (cms, url) = Cms::start().await;
+    cms.knows_who.store(true, Ordering::Relaxed);
+    *cms.row.lock().unwrap() = Some("old".to_owned());
+    let root = Owner::new();
+    root.set();
+    let (first, _, auth) = page(&url);
+    let options = || UseRealtimeCollectionOptions::default().persist("two_handles");
+    let posts = use_realtime_collection_with_options::<Value>("posts", Query::new(), options());
+    until("Ada and the row", || is_ada(auth) && posts.items().get_untracked().len() == 1).await;
+    posts.update(1, &json!({ "title": "new" }));
+    until("it to be on its way", || cms.reached.load(Ordering::Relaxed) == 1).await;
+    root.set();
+    let (_second, directus, auth) = page(&url);
+    let others = use_realtime_collection_with_options::<Value>("posts", Query::new(), options());
+    until("Ada and the row there", || is_ada(auth) && others.items().get_untracked().len() == 1).await;
+    assert_eq!(directus.counts().await.writes, 0);
+    // It is the other's turn once the first has ended; what became of it nobody knows then, and it is made again.
+    first.cleanup();
+    until("it to be taken up", || cms.reached.load(Ordering::Relaxed) == 2).await;
+    cms.may_answer.add_permits(10);
+    until("the end of it", || others.pending().get_untracked().is_empty() && !cms.written().is_empty()).await;
 }
 
 #[tokio::test]

@@ -573,6 +573,11 @@ async fn a_growing_list_loads_more_and_keeps_what_is_there() {
     // It is about the rows of the query before: nobody knows yet whether there are more of the other.
     posts.load_more();
     shows("one page of another query", posts.items(), &["p", "q"]).await;
+    // One that begins further down does so however many pages there are.
+    let second = use_realtime_infinite::<Post>(&page.posts, Query::new().sort("title").page(2), 2);
+    shows("the second page", second.items(), &["c", "d"]).await;
+    second.load_more();
+    shows("and the third", second.items(), &["c", "d", "e", "p"]).await;
     assert_eq!(posts.list().items().get_untracked().len(), 3, "one page, and the row that says that there are more");
     status.set("x");
     shows("one page of the first one", posts.items(), &["a", "b"]).await;

@@ -250,8 +250,9 @@ fn switches(file: &File) -> Vec<String> {
 
 #[test]
 fn the_platform_is_a_file_not_a_line() {
-    const WHERE_THEY_BELONG: [&str; 13] = [
-        // A handle's native half, and what only it asks of the shared parts.
+    const WHERE_THEY_BELONG: [&str; 14] = [
+        // A handle's native half, what only it asks of the shared parts, and a test on tokio.
+        r#"src/client.rs: feature = "native""#,
         r#"src/client.rs: feature = "native""#,
         r#"src/hooks/live_view.rs: feature = "native""#,
         r#"src/hooks/live_view/tests.rs: feature = "native""#,

@@ -37,6 +37,8 @@ pub(crate) struct Identity {
 struct Question {
     /// The latest one: an answer to an earlier one comes too late.
     number: u64,
+    /// The doubt that was the latest one when it was asked.
+    about: u32,
     /// Which doubt the latest answer was about.
     answered: Option<u32>,
     /// The doubt that is being asked about.
@@ -151,19 +153,19 @@ impl Identity {
             under_way.abort();
         }
         question.number += 1;
+        question.about = self.doubts.get_untracked();
         question.number
     }
 
     /// The question with this number has an answer.
     pub(crate) fn settle(&self, number: u64, user: Option<User>) {
-        let doubts = self.doubts.get_untracked();
         {
             let mut question = self.lock();
             if question.number != number {
                 return;
             }
             question.under_way = None;
-            question.answered = Some(doubts);
+            question.answered = Some(question.about);
         }
         let user = Some(user);
         if *self.user.read_untracked() != user {
@@ -195,6 +197,18 @@ mod tests {
         identity.settle(login, somebody("ada"));
         identity.settle(asked_before_the_login, None);
         assert_eq!(shown(&identity), Some(somebody("ada")));
+    }
+
+    /// It failed: the answer counted as one to the later doubt, and nobody asked again.
+    #[test]
+    fn an_answer_to_what_was_asked_before_a_doubt_does_not_end_it() {
+        let identity = Identity::unknown();
+        let question = identity.begin();
+        identity.doubt();
+        identity.settle(question, somebody("ada"));
+        assert_eq!(identity.who(), None);
+        identity.settle(identity.begin(), somebody("ada"));
+        assert_eq!(identity.who(), Some(Some("ada".to_owned())));
     }
 
     #[test]

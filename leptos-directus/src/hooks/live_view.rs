@@ -304,14 +304,19 @@ impl<T: RowType> View<T> {
                 let shown = self.overlay().progress(&intent.layer, progress);
                 self.apply(&shown);
             }
-            News::Read { confirmed, scope } => {
+            News::AnotherVisitor => {
+                if self.refused.read_untracked().is_some() {
+                    self.refused.set(None);
+                }
+            }
+            News::Read { confirmed, scope, is_answer } => {
                 let only = match &scope {
                     ReadScope::Window => None,
                     ReadScope::Keys(keys) => Some(keys.as_slice()),
                 };
                 let shown = self.overlay().read(confirmed, only);
                 self.apply(&shown);
-                if self.error.read_untracked().as_ref().is_none_or(Error::is_refusal) {
+                if is_answer {
                     self.synced.set(Some(transport::unix_millis()));
                 }
             }
@@ -468,6 +473,8 @@ impl<T: RowType> View<T> {
             Some(signal) => signal.get(),
             None => {
                 self.keys().track();
+                // By a key, of a row that was created here and has none yet.
+                self.named.track();
                 None
             }
         }
@@ -848,7 +855,8 @@ impl<T: RowType> LiveView<T> {
         }
     }
 
-    /// A list that holds still is read by nobody: when the visitor is another one, its rows go.
+    /// A list that holds still is read by nobody, be it that another one is on its way: when the visitor is another one, its rows
+    /// go.
     fn forget_with_the_visitor<F: Send + Sync + 'static>(self, first: StoredValue<Option<F>>) {
         let Some(identity) = self.core.try_get_value().map(|core| core.identity.clone()) else { return };
         Effect::new_isomorphic(move |before: Option<Option<Who>>| {
@@ -856,9 +864,13 @@ impl<T: RowType> LiveView<T> {
             let who = identity.last_known();
             if before.is_some() && who.is_some() && before != who {
                 first.set_value(None);
-                if self.paused.try_get_untracked() == Some(true) {
+                let is_still =
+                    self.shown.try_with_untracked(|shown| shown.status.get_untracked() == LiveStatus::Paused);
+                if is_still == Some(true) {
+                    let is_paused = self.paused.try_get_untracked() == Some(true);
+                    let status = if is_paused { LiveStatus::Paused } else { LiveStatus::Loading };
                     let empty = match self.asked.try_get_value()? {
-                        Ok(target) => View::new(&target, LiveStatus::Paused),
+                        Ok(target) => View::new(&target, status),
                         Err(error) => View::unusable(error),
                     };
                     self.shown.set(Arc::new(empty));
@@ -949,6 +961,11 @@ impl<T: RowType> LiveView<T> {
     pub(crate) fn is_asked_for(self) -> bool {
         let (Some(now), Some(asked)) = (self.now.try_get_value(), self.asked.try_get_value()) else { return false };
         matches!((untrack(|| now()), asked), (Ok(now), Ok(asked)) if now.name == asked.name)
+    }
+
+    /// Whether it holds still.
+    pub(crate) fn is_paused(self) -> bool {
+        self.paused.try_get_untracked().unwrap_or(true)
     }
 
     /// Whether another query was asked for, and its rows are not there yet.

@@ -165,7 +165,7 @@ impl Directus {
                 let board = Arc::clone(&board);
                 move |news| match news {
                     News::Live(output) => board.output(output),
-                    News::Write(..) | News::Read { .. } => {}
+                    News::Write(..) | News::Read { .. } | News::AnotherVisitor => {}
                 }
             });
             let request = target.request(None, Seen::NotAsked);

@@ -91,8 +91,10 @@ pub fn use_directus_auth() -> UseDirectusAuthReturn {
         // been in doubt for long.
         Effect::new_isomorphic(move |before: Option<Option<Who>>| {
             let who = identity.last_known();
-            if let (Some(before), Some(who)) = (before, &who) {
-                client.found_visitor(before, who.clone());
+            match (before, &who) {
+                (None, _) => client.listen(),
+                (Some(before), Some(who)) => client.found_visitor(before, who.clone()),
+                (Some(_), None) => {}
             }
             who
         });

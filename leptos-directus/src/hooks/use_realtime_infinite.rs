@@ -87,8 +87,14 @@ pub fn use_realtime_infinite_with_options<T: RowType>(
             pages.update_untracked(|pages| *pages = (name, 1));
         }
         let count = pages.with_untracked(|(_, count)| *count);
+        let size = u64::from(page_size.max(1));
+        let mut query = query;
+        // From there on, however many pages there are to be.
+        if let Some(page) = query.page.take() {
+            query.offset.get_or_insert(size.saturating_mul(page.saturating_sub(1)).min(MOST));
+        }
         // One row more than is shown says whether there are more.
-        query.limit(u64::from(page_size.max(1)).saturating_mul(count).saturating_add(1).min(MOST))
+        query.limit(size.saturating_mul(count).saturating_add(1).min(MOST))
     };
     let list = use_realtime_collection_with_options(collection, asked, options.list);
     UseRealtimeInfiniteReturn { list, pages }
@@ -176,12 +182,14 @@ impl<T: RowType> UseRealtimeInfiniteReturn<T> {
         self.list.view().is_changing()
     }
 
-    /// Loads one page more, if there is one. The rows that are there stay meanwhile.
+    /// Loads one page more, if there is one. The rows that are there stay meanwhile. Does nothing while the list is paused.
     ///
     /// # Server-side rendering
     /// Does nothing.
     pub fn load_more(self) {
-        let is_idle = !self.is_loading_more().get_untracked() && self.list.view().is_asked_for();
+        // What holds still loads nothing, however often it is asked.
+        let is_idle =
+            !self.is_loading_more().get_untracked() && self.list.view().is_asked_for() && !self.list.view().is_paused();
         if is_idle && untrack(|| self.has_more().get()) {
             self.pages.try_update(|(_, count)| *count += 1);
         }

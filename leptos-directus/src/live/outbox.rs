@@ -116,6 +116,14 @@ pub enum OutboxOutput {
 }
 
 /// A write that was refused while nothing on the page told of it: no list that it was made in was shown, and nobody awaited it.
+///
+/// ```
+/// use leptos_directus::RefusedWrite;
+///
+/// fn words(write: &RefusedWrite) -> String {
+///     format!("A change of {} was not saved: {}. ", write.collection, write.error)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefusedWrite {
     /// Its number: later ones are greater.
@@ -912,17 +920,39 @@ impl Outbox {
         }
         let Some(entry) = self.entries.remove(at) else { return };
         let touch = OutboxOutput::Touch(entry.intent.collection.clone(), self.key(&entry.intent));
-        let is_create = matches!(entry.intent.layer.change, Change::Create(_));
-        let row = entry.intent.layer.row.clone();
         let text = error.message().to_owned();
         self.outputs.push_back(self.refusal(&entry, error));
         // What the server has is what is shown from now on, and it may have changed meanwhile.
         self.outputs.push_back(touch);
-        // What was to be done to a row that does not come into being.
-        self.parked.retain(|entry| !is_create || entry.intent.layer.row != row);
-        while is_create && let Some(at) = self.entries.iter().position(|entry| entry.intent.layer.row == row) {
-            self.refuse(at, Error::conflict(format!("the row was not created: {text}")));
+        let lost = self.upon_its_row(&entry);
+        self.parked.retain(|entry| !lost.contains(&entry.intent.layer.write));
+        for write in lost {
+            if let Some(at) = self.find(write) {
+                self.refuse(at, Error::conflict(format!("the row was not created: {text}")));
+            }
         }
+    }
+
+    /// What was to be done to the row that this was to create, by whichever of its names. There may be somebody else's by its key.
+    fn upon_its_row(&self, create: &Entry) -> Vec<WriteId> {
+        let is_create = |entry: &Entry| matches!(entry.intent.layer.change, Change::Create(_));
+        if !is_create(create) {
+            return Vec::new();
+        }
+        let is_later = |entry: &&Entry| {
+            entry.made() > create.made()
+                && entry.who == create.who
+                && self.are_of_one_row(&entry.intent, &create.intent)
+        };
+        let all = || self.entries.iter().chain(&self.parked);
+        // Unless it is to be created once more.
+        let again = all().filter(is_later).filter(|entry| is_create(entry)).map(Entry::made).min();
+        let is_upon_it = |entry: &&Entry| {
+            let is_its_own = entry.intent.layer.row.is_some() && entry.intent.layer.row == create.intent.layer.row;
+            let is_by_key = is_later(entry) && again.is_none_or(|again| entry.made() < again);
+            !is_create(entry) && (is_its_own || is_by_key)
+        };
+        all().filter(is_upon_it).map(|entry| entry.intent.layer.write).collect()
     }
 
     /// It is put aside for whoever made it. For whoever is here now, it is as if it had been refused.
@@ -1127,7 +1157,7 @@ fn gone(intent: &Intent) -> Error {
 /// Nobody knows what became of the request: there is no answer, or one of somebody on the way, who says 503 of a connection that
 /// broke afterwards, too.
 fn is_unanswered(error: &Error) -> bool {
-    let is_of_a_proxy = error.status() >= Some(500) && error.code().is_some_and(|code| code.starts_with("HTTP_"));
+    let is_of_a_proxy = error.status() >= Some(500) && error.is_of_a_proxy();
     error.is_network() || error.is_timeout() || matches!(error.status(), Some(502 | 504)) || is_of_a_proxy
 }
 

@@ -560,7 +560,8 @@ impl LiveQuery {
 
     /// One row is asked for by its key, and these are others.
     fn is_about_others(&self, keys: &[Key]) -> bool {
-        self.config.only_key.is_some() && !keys.is_empty() && !keys.iter().any(|key| self.is_it(key))
+        let is_known = !keys.is_empty() && !may_be_cut(keys.len());
+        self.config.only_key.is_some() && is_known && !keys.iter().any(|key| self.is_it(key))
     }
 
     /// Whether this may be the key of the one row that is asked for.
@@ -611,6 +612,20 @@ impl LiveQuery {
         // They may be told of other relations.
         self.stands_alone = None;
         self.invalidate(now);
+        // A wait that Directus asked for is kept, but not with the rows of somebody else.
+        if self.flight.is_none() {
+            self.drop_rows_of_another();
+            self.tell();
+        }
+    }
+
+    /// They do not outlast a read that fails, nor one that must wait.
+    fn drop_rows_of_another(&mut self) {
+        if std::mem::take(&mut self.of_another) {
+            self.loaded = false;
+            self.show(Page { items: Vec::new(), meta: None }, None);
+            self.sight = None;
+        }
     }
 
     /// Who the visitor is may have changed: what is on its way may no longer be for them.
@@ -678,12 +693,7 @@ impl LiveQuery {
     }
 
     fn failed(&mut self, now: Millis, error: Error, scope: ReadScope) {
-        if self.of_another {
-            self.of_another = false;
-            self.loaded = false;
-            self.show(Page { items: Vec::new(), meta: None }, None);
-            self.sight = None;
-        }
+        self.drop_rows_of_another();
         let wait = if error.is_refusal() {
             self.refused = true;
             self.loaded = true;

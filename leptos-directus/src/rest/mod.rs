@@ -137,7 +137,7 @@ impl Rest {
             patience: *self.patience,
         };
         let has_session = matches!(self.credentials, Credentials::Session(..));
-        if has_session && self.session_ended.load(Ordering::Relaxed) {
+        if has_session && is_read && self.session_ended.load(Ordering::Relaxed) {
             request.credentials = Credentials::Ambient;
         }
         let response = self.http.send(request.clone()).await?;
@@ -165,7 +165,7 @@ impl Rest {
     pub(crate) async fn me<T: DeserializeOwned>(&self, fields: &[&str]) -> Result<Option<T>, Error> {
         match self.get("/users/me", &Query::new().fields(fields), "reading who is logged in").await {
             Ok(me) => Ok(Some(me)),
-            Err(error) if error.is_unauthorized() || error.is_forbidden() => Ok(None),
+            Err(error) if error.is_refusal() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! tokio: reqwest for HTTP, tokio-tungstenite for the socket.
 
 use std::{
-    collections::{BTreeMap, hash_map::RandomState},
+    collections::{BTreeMap, VecDeque, btree_map::Entry, hash_map::RandomState},
     future::Future,
     hash::BuildHasher,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -10,7 +10,10 @@ use std::{
 
 use futures::{
     SinkExt, StreamExt,
-    channel::mpsc::{self, UnboundedSender},
+    channel::{
+        mpsc::{self, UnboundedSender},
+        oneshot,
+    },
 };
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::{
@@ -241,15 +244,35 @@ impl WakeEvents {
     }
 }
 
-/// Texts that are kept as long as the process lives: there is no page that could end before.
+/// Texts that are kept as long as the process lives: there is no page that could end before. One handle at a time holds them:
+/// the others wait for it to end, so that no two of them send the same.
 #[derive(Debug)]
 pub(crate) struct Store(String);
 
 static KEPT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+/// Stores that are held, and who waits for them.
+static CLAIMED: Mutex<BTreeMap<String, VecDeque<oneshot::Sender<Store>>>> = Mutex::new(BTreeMap::new());
 
 impl Store {
     pub(crate) fn claim(name: String) -> impl Future<Output = Option<Self>> + Send + 'static {
-        std::future::ready(Some(Self(name)))
+        let turn = match CLAIMED.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                None
+            }
+            Entry::Occupied(mut held) => {
+                let (sender, turn) = oneshot::channel();
+                held.get_mut().push_back(sender);
+                Some(turn)
+            }
+        };
+        let free = turn.is_none().then(|| Self(name));
+        async move {
+            match turn {
+                Some(turn) => turn.await.ok(),
+                None => free,
+            }
+        }
     }
 
     pub(crate) fn load(&self, key: &str) -> Option<String> {
@@ -271,6 +294,27 @@ impl Store {
     pub(crate) fn forget(key: &str) {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|name, _| !name.ends_with(&format!(" {key}")));
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        loop {
+            let next = {
+                let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(waiting) = claimed.get_mut(&self.0) else { return };
+                let Some(next) = waiting.pop_front() else {
+                    claimed.remove(&self.0);
+                    return;
+                };
+                next
+            };
+            // Who does not wait any more gives it back.
+            match next.send(Self(std::mem::take(&mut self.0))) {
+                Ok(()) => return,
+                Err(mut back) => self.0 = std::mem::take(&mut back.0),
+            }
+        }
     }
 }
 

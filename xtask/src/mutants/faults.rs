@@ -98,6 +98,27 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "all pages that were told to come again after the same time do so in the same instant",
     },
     Fault {
+        name: "rows-of-another-for-as-long-as-directus-is-busy",
+        file: QUERY,
+        text: "        if self.flight.is_none() {\n            self.drop_rows_of_another();",
+        becomes: "        if self.flight.is_none() && self.retry_at.is_none() {\n            self.drop_rows_of_another();",
+        why: "after a logout the former visitor's rows stay for a whole `Retry-After`",
+    },
+    Fault {
+        name: "one-row-by-a-cut-event",
+        file: QUERY,
+        text: "let is_known = !keys.is_empty() && !may_be_cut(keys.len());",
+        becomes: "let is_known = !keys.is_empty();",
+        why: "`QUERY_LIMIT_MAX` cuts the rows that an event names, and the one that is shown is taken for none of them",
+    },
+    Fault {
+        name: "somebody-else-s-row-by-a-taken-key",
+        file: OUTBOX,
+        text: "!is_create(entry) && (is_its_own || is_by_key)",
+        becomes: "!is_create(entry) && is_its_own && !is_by_key",
+        why: "a create whose key is taken is refused, and what followed upon it changes or deletes the row that has the key",
+    },
+    Fault {
         name: "slow-is-dead-once-looked-at",
         file: MACHINE,
         text: "Wake::Visible { .. } | Wake::Asked => soon.max(usual),",

@@ -177,6 +177,23 @@ fn what_was_refused_is_told_until_the_next_write_is_made() {
     view.unfit.set(Some(Error::usage("a row does not fit")));
     assert_eq!(view.error().map(|error| error.message().to_owned()), told);
     assert_eq!(news(3, Progress::Waiting), None);
+    // Nor is it told to whoever comes after them.
+    assert_eq!(news(3, Progress::Refused(Error::conflict("no"))), told);
+    view.news(News::AnotherVisitor);
+    assert_eq!(view.error(), None);
+}
+
+/// It failed: the error is told to be over only afterwards, and the age of the rows was that of before the outage.
+#[test]
+fn a_read_that_ends_an_error_says_how_old_the_rows_are() {
+    let view = view();
+    view.news(News::Live(Output::Status(LiveStatus::Stale, Some(Error::network("nobody is there")))));
+    let read = |is_answer| {
+        view.news(News::Read { confirmed: 0, scope: ReadScope::Window, is_answer });
+        view.synced.get_untracked().is_some()
+    };
+    assert!(!read(false));
+    assert!(read(true));
 }
 
 #[test]

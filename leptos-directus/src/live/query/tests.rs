@@ -476,6 +476,47 @@ fn pages_that_lost_the_same_server_do_not_read_in_one_instant() {
     assert!(told.len() > 50 && told[0] >= NOW + 40 * SECOND, "{told:?}");
 }
 
+/// It failed: Directus names no more rows of a batch than `QUERY_LIMIT_MAX`, and the one row was taken for none of it.
+#[test]
+fn one_row_is_read_where_an_event_may_name_some_of_its_rows_only() {
+    for (count, is_read) in [(49, false), (50, true), (100, true), (128, true)] {
+        let mut query =
+            LiveQuery::new(LiveConfig { only_key: Some(key(900)), ..LiveConfig::default() }, Some(rows(&[900])), NOW);
+        query.feed(NOW, Feed::Up);
+        let number = read(&mut query);
+        query.reply(NOW, number, Ok(rows(&[900])));
+        let named: Vec<Key> = (1..=count).map(key).collect();
+        query.hint(NOW + 20 * SECOND, &named);
+        assert_eq!(reads(&mut query).len(), usize::from(is_read), "{count}");
+    }
+}
+
+/// It failed: a wall or a gate between the page and Directus emptied the list.
+#[test]
+fn what_somebody_on_the_way_refuses_is_no_word_of_directus() {
+    for status in [401, 403] {
+        let mut query = hydrated();
+        query.feed(NOW, Feed::Up);
+        let number = read(&mut query);
+        query.reply(NOW, number, Err(Error::answer(status, format!("HTTP_{status}"), "who are you?")));
+        assert_eq!((shown(&query), query.status()), (vec![1, 2], LiveStatus::Stale), "{status}");
+        assert_eq!(query.deadline(), Some(NOW + 30 * SECOND), "{status}");
+    }
+}
+
+/// It failed: they stayed for as long as Directus had asked to be left alone.
+#[test]
+fn rows_of_another_visitor_do_not_outlast_a_read_that_must_wait() {
+    let mut query = hydrated();
+    query.feed(NOW, Feed::Up);
+    let number = read(&mut query);
+    query.reply(NOW, number, Err(failure().with_retry_after(Some(Duration::from_secs(60)))));
+    query.change_identity(NOW);
+    assert_eq!(reads(&mut query), []);
+    assert_eq!((shown(&query), query.status()), (vec![], LiveStatus::Loading));
+    assert!(query.deadline().unwrap() >= NOW + 60 * SECOND);
+}
+
 fn failure() -> Error {
     Error::answer(503, "SERVICE_UNAVAILABLE", "Under pressure.".to_owned())
 }

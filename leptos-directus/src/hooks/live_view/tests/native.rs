@@ -1,5 +1,7 @@
 //! Lists that read, or try to, on tokio.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     User,
@@ -14,7 +16,7 @@ fn lonely() -> Core {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let rest = Rest::new(HttpClient::default(), &format!("http://{free}"), Credentials::Ambient);
     let target = SocketTarget { url: format!("ws://{free}/websocket"), credentials: Credentials::Ambient };
-    Core::live(rest, target, ConnectionConfig::default())
+    Core::live(rest, target, ConnectionConfig { linger: Duration::from_millis(1), ..ConnectionConfig::default() })
 }
 
 /// A list as it stands before it is connected, with one row in the HTML, of the query as it was then.
@@ -105,6 +107,36 @@ async fn a_paused_list_keeps_no_rows_of_a_visitor_who_is_gone() {
     posts.connect();
     until(|| untrack(|| posts.error().get()).is_some_and(|error| error.is_network())).await;
     assert_eq!(count(), 0);
+}
+
+/// It failed: once it was to be live again, nobody held what was shown until the new rows came, and they never did.
+#[tokio::test]
+async fn nor_does_one_that_is_on_its_way_to_be_live() {
+    let _ = any_spawner::Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    let core = Arc::new(lonely());
+    let is = |who: Option<User>| core.identity.settle(core.identity.begin(), who);
+    is(user("ada"));
+    let posts = from_html(&core, RwSignal::new(Query::new()));
+    any_spawner::Executor::tick().await;
+    let count = || untrack(|| posts.items().get()).len();
+    let client = core.client().unwrap();
+    for is_live in [true, false] {
+        if is_live {
+            posts.connect()
+        } else {
+            posts.disconnect()
+        }
+        while client.inspect().await.queries != usize::from(is_live) {
+            tokio::task::yield_now().await;
+        }
+    }
+    posts.connect();
+    until(|| untrack(|| posts.is_changing().get())).await;
+    assert_eq!(count(), 1, "what was there stays until the new rows come");
+    is(None);
+    until(|| count() == 0).await;
 }
 
 /// It failed: the row that was deleted was not the one on the page.
