@@ -104,6 +104,9 @@ impl Cms {
             self.asked_who.fetch_add(1, Ordering::Relaxed);
             let id = if self.is_bob.load(Ordering::Relaxed) { "bob" } else { "ada" };
             match knows_who {
+                _ if self.is_walled.load(Ordering::Relaxed) && head.starts_with("POST /auth/logout") => {
+                    ("401 Unauthorized", json!("<html>Who are you?</html>"))
+                }
                 _ if self.is_walled.load(Ordering::Relaxed) => ("403 Forbidden", json!("<html>Are you human?</html>")),
                 true => ("200 OK", json!({ "data": { "id": id } })),
                 false => ("503 Service Unavailable", json!({ "errors": [] })),
@@ -223,6 +226,10 @@ async fn a_wall_before_directus_says_nothing_of_who_is_here() {
     assert_eq!(error.status(), Some(403), "{error}");
     cms.is_walled.store(false, Ordering::Relaxed);
     until("the name", || is_ada(auth)).await;
+    // Nor that she is not logged in any more.
+    cms.is_walled.store(true, Ordering::Relaxed);
+    assert_eq!(auth.logout().await.unwrap_err().status(), Some(401));
+    assert!(is_ada(auth));
 }
 
 /// It failed: both sent it.

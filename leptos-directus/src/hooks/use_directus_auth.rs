@@ -244,8 +244,10 @@ impl UseDirectusAuthReturn {
                 Some(Ok(None) | Err(_)) | None => Session::MaybeOf(untrack(|| core.identity.last_known()).flatten()),
             };
             match client.rest().logout().await {
-                // The session is over already: what was asked for is so.
-                Err(error) if !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") => {
+                // The session is over already, as Directus says: what was asked for is so.
+                Err(error)
+                    if error.is_of_a_proxy() || !error.is_unauthorized() && error.code() != Some("INVALID_PAYLOAD") =>
+                {
                     may_have_changed(core, hold, &error);
                     return Err(error);
                 }
