@@ -43,5 +43,5 @@ pub fn LiveNotice(
             (None, None) => None,
         }
     };
-    view! { <div role="status" aria-live="polite">{notice}</div> }
+    view! { <div role="status" aria-live="polite" data-live=move || status.get().as_str()>{notice}</div> }
 }

@@ -170,7 +170,7 @@ fn Rows(
     view! {
         <div>
             <Suspense fallback=|| view! { <p class="empty">"Asking Directus…"</p> }>
-                <h2 id="rows" class="explore__count" data-live=move || rows.status().get().as_str()>
+                <h2 id="rows" class="explore__count">
                     {count} <span class="hint">" of " {collection.clone()}</span>
                 </h2>
                 <LiveNotice status=rows.status() error=rows.error() />

@@ -447,14 +447,15 @@ impl Machine {
                 self.open(now);
             }
             // Whatever was said of the network: only an answer tells. The ping's deadline is short, because a socket that
-            // survived a sleep looks open for many minutes. Where nothing was said of the network, a frame that is long on its
-            // way has as long as ever.
+            // survived a sleep looks open for many minutes. Where nothing was said of the network, and somebody has only looked
+            // away, a frame that is long on its way has as long as ever.
             (Phase::Open { last_frame, ping_deadline, .. }, wake) => {
-                let usual = after(*last_frame, self.config.ping_after + self.config.pong_timeout);
+                let silence = self.config.ping_after + self.config.pong_timeout;
                 let soon = after(now, self.config.pong_timeout / 2);
                 let soon = match wake {
+                    Wake::Visible { hidden } if hidden >= silence => soon,
+                    Wake::Visible { .. } | Wake::Asked => soon.max(after(*last_frame, silence)),
                     Wake::Online | Wake::Offline => soon,
-                    Wake::Visible { .. } | Wake::Asked => soon.max(usual),
                 };
                 // One ping is enough, however often somebody looks.
                 let is_asked = ping_deadline.is_some();

@@ -121,7 +121,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "slow-is-dead-once-looked-at",
         file: MACHINE,
-        text: "Wake::Visible { .. } | Wake::Asked => soon.max(usual),",
+        text: "Wake::Visible { .. } | Wake::Asked => soon.max(after(*last_frame, silence)),",
         becomes: "Wake::Visible { .. } | Wake::Asked => soon,",
         why: "a click into the window costs a socket over which a long frame is on its way",
     },

@@ -418,6 +418,7 @@ fn waking_up_asks_an_open_link_whether_it_lives() {
 fn looking_at_the_page_takes_a_slow_link_for_dead_no_sooner() {
     for (wake, patience) in [
         (Wake::Visible { hidden: Duration::from_secs(3) }, 18),
+        (Wake::Visible { hidden: Duration::from_secs(18) }, 4),
         (Wake::Asked, 18),
         (Wake::Online, 4),
         (Wake::Offline, 4),
