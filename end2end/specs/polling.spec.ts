@@ -26,21 +26,27 @@ test("where the upgrade is blocked on the way the list is polled and says so, an
   await expect(badge(page)).toContainText("Reconnecting");
   await expect(page.getByText("something on the way blocks it")).toBeVisible();
   await stopTheClock(page);
+  // A read that began by then would be given up in the leap that follows.
+  await roundTrip(page);
 
   const post = await directus.createPost();
   await page.clock.fastForward(31_000);
-  await expect(story(page, post.title)).toBeVisible();
+  await expect(async () => {
+    // Should it have been given up all the same, it is made again soon.
+    await page.clock.runFor(100);
+    await expect(story(page, post.title)).toBeVisible({ timeout: 1_000 });
+  }).toPass({ timeout: 10_000 });
   await expect(notice).toBeVisible();
 
   await directus.update("posts", post.id, { title: `${post.title}, meanwhile` });
   await roundTrip(page);
   const reads = wire.rowReads("posts").length;
   // Up to a quarter less than half a minute, each time another one.
-  await page.clock.fastForward(22_000);
+  await page.clock.fastForward(21_000);
   await roundTrip(page);
   expect(wire.rowReads("posts").length, "reads before the interval is over").toBe(reads);
   await expect(story(page, post.title)).toBeVisible();
-  await page.clock.fastForward(8_100);
+  await page.clock.fastForward(9_100);
   await expect(story(page, `${post.title}, meanwhile`)).toBeVisible();
   expect(wire.rowReads("posts").length, "reads when it is").toBe(reads + 1);
   await expect(badge(page)).toContainText("Reconnecting");
