@@ -909,9 +909,11 @@ impl Driver {
     }
 
     fn remember_refused(&mut self, intent: Intent, error: Error) {
-        self.refused.truncate(REFUSED_AT_MOST - 1);
+        if self.refused.len() == REFUSED_AT_MOST {
+            self.refused.pop_front();
+        }
         let Layer { write: id, row, change, .. } = intent.layer;
-        self.refused.push_front(RefusedWrite { id, collection: intent.collection, row, change, error });
+        self.refused.push_back(RefusedWrite { id, collection: intent.collection, row, change, error });
         self.tell_refused();
     }
 
@@ -931,7 +933,7 @@ impl Driver {
     }
 
     fn tell_refused(&mut self) {
-        (self.status)(ClientEvent::Refused(self.refused.iter().rev().cloned().collect()));
+        (self.status)(ClientEvent::Refused(self.refused.iter().cloned().collect()));
     }
 
     fn connection(&mut self, status: ConnectionStatus) {

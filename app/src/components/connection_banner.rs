@@ -17,67 +17,50 @@ pub fn ConnectionBanner() -> impl IntoView {
                     .get()
                     .map(|trouble| match trouble {
                         Trouble::Lost(reason) => {
-                            view! {
-                                <div class="banner__box width">
-                                    <p>
-                                        <b>"Connection lost. "</b>
-                                        {reason}
-                                        " What you see are the last known rows; the page keeps trying."
-                                    </p>
-                                    <button class="button button--small" on:click=move |_| directus.retry_now()>
-                                        "Try now"
-                                    </button>
-                                </div>
-                            }
-                                .into_any()
+                            let text = format!("{reason} What you see are the last known rows; the page keeps trying.");
+                            let action = view! { <Button name="Try now" does=move || directus.retry_now() /> };
+                            view! { <Notice head="Connection lost. " text=text>{action}</Notice> }.into_any()
                         }
                         Trouble::NeedsAuth(reason) => {
-                            view! {
-                                <div class="banner__box width">
-                                    <p>
-                                        <b>"Live updates need a login. "</b>
-                                        {reason}
-                                    </p>
-                                    <a class="button button--small" href="/login">
-                                        "Log in"
-                                    </a>
-                                </div>
-                            }
-                                .into_any()
+                            let action = view! { <a class="button button--small" href="/login">"Log in"</a> };
+                            view! { <Notice head="Live updates need a login. " text=reason>{action}</Notice> }.into_any()
                         }
                         Trouble::Closed => {
-                            view! {
-                                <div class="banner__box width">
-                                    <p>
-                                        <b>"Connection closed. "</b>
-                                        "Changes come by half-minutes now."
-                                    </p>
-                                    <button class="button button--small" on:click=move |_| directus.connect()>
-                                        "Connect"
-                                    </button>
-                                </div>
-                            }
-                                .into_any()
+                            let text = "Changes come by half-minutes now.".to_owned();
+                            let action = view! { <Button name="Connect" does=move || directus.connect() /> };
+                            view! { <Notice head="Connection closed. " text=text>{action}</Notice> }.into_any()
                         }
                     })
             }}
             {move || {
-                let unsaved = refused.with(|refused| unsaved(refused))?;
-                Some(
-                    view! {
-                        <div class="banner__box width">
-                            <p>
-                                <b>"Not saved. "</b>
-                                {unsaved}
-                            </p>
-                            <button class="button button--small" on:click=move |_| directus.forget_refused()>
-                                "I have seen that"
-                            </button>
-                        </div>
-                    },
-                )
+                let text = refused.with(|refused| unsaved(refused))?;
+                let action = view! { <Button name="I have seen that" does=move || directus.forget_refused() /> };
+                Some(view! { <Notice head="Not saved. " text=text>{action}</Notice> })
             }}
         </div>
+    }
+}
+
+/// What is the matter, and what to do about it.
+#[component]
+fn Notice(head: &'static str, text: String, children: Children) -> impl IntoView {
+    view! {
+        <div class="banner__box width">
+            <p>
+                <b>{head}</b>
+                {text}
+            </p>
+            {children()}
+        </div>
+    }
+}
+
+#[component]
+fn Button(name: &'static str, does: impl Fn() + 'static) -> impl IntoView {
+    view! {
+        <button class="button button--small" on:click=move |_| does()>
+            {name}
+        </button>
     }
 }
 

@@ -939,10 +939,10 @@ impl Outbox {
         if !is_create(create) {
             return Vec::new();
         }
+        // Where it was not known yet who somebody is, it may be them.
+        let is_of_another = |entry: &Entry| entry.who.is_some() && create.who.is_some() && entry.who != create.who;
         let is_later = |entry: &&Entry| {
-            entry.made() > create.made()
-                && entry.who == create.who
-                && self.are_of_one_row(&entry.intent, &create.intent)
+            entry.made() > create.made() && !is_of_another(entry) && self.are_of_one_row(&entry.intent, &create.intent)
         };
         let all = || self.entries.iter().chain(&self.parked);
         // Unless it is to be created once more.

@@ -169,25 +169,30 @@ fn what_was_to_be_done_to_a_row_that_is_not_created_is_refused_with_it() {
 #[test]
 fn what_was_to_be_done_to_a_row_whose_key_is_taken_is_not_done_to_whose_it_is() {
     let taken = || Error::answer(400, "RECORD_NOT_UNIQUE", "there is one");
-    let made = || {
-        let mut outbox = outbox();
-        // What was there before that is another thing.
-        outbox.link_lost(NOW);
-        outbox.update(1, Key::from("de"));
-        outbox.create(2, Some("de"));
-        outbox.update(3, Key::from("de"));
-        outbox.delete(4, Key::from("de"));
-        outbox.create(5, Some("de"));
-        outbox.update(6, Key::from("de"));
-        outbox
-    };
-    let mut outbox = made();
+    let mut outbox = outbox();
+    // What was there before that is another thing.
+    outbox.link_lost(NOW);
+    outbox.update(1, Key::from("de"));
+    outbox.create(2, Some("de"));
+    outbox.update(3, Key::from("de"));
+    outbox.delete(4, Key::from("de"));
+    outbox.create(5, Some("de"));
+    outbox.update(6, Key::from("de"));
     outbox.outputs();
     let at = outbox.find(WriteId(2)).unwrap();
     outbox.refuse(at, taken());
     assert_eq!(outbox.happens(), ["2 refused", "touch de", "3 conflict", "touch de", "4 conflict", "touch de"]);
-    let left: Vec<u64> = outbox.pending().map(|write| write.id.0).collect();
-    assert_eq!(left, [1, 5, 6]);
+    let left = |outbox: &Outbox| outbox.pending().map(|write| write.id.0).collect::<Vec<_>>();
+    assert_eq!(left(&outbox), [1, 5, 6]);
+    // Nor where it became known in between who it is.
+    let mut outbox = Outbox::new(OutboxConfig::default());
+    outbox.link_lost(NOW);
+    outbox.create(2, Some("de"));
+    outbox.found_who(Some("ada"));
+    outbox.delete(4, Key::from("de"));
+    let at = outbox.find(WriteId(2)).unwrap();
+    outbox.refuse(at, taken());
+    assert_eq!(left(&outbox), [0; 0]);
 }
 
 #[test]

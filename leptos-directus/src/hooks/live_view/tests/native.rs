@@ -19,6 +19,15 @@ fn lonely() -> Core {
     Core::live(rest, target, ConnectionConfig { linger: Duration::from_millis(1), ..ConnectionConfig::default() })
 }
 
+/// Such a page, as the current one.
+fn lonely_page() -> (Owner, Arc<Core>) {
+    // Whoever comes second finds the executor there.
+    let _ = any_spawner::Executor::init_tokio();
+    let owner = Owner::new();
+    owner.set();
+    (owner, Arc::new(lonely()))
+}
+
 /// A list as it stands before it is connected, with one row in the HTML, of the query as it was then.
 fn from_html(core: &Arc<Core>, query: RwSignal<Query>) -> LiveView<Post> {
     let target = move || Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), query.get());
@@ -57,10 +66,7 @@ async fn until(mut is_so: impl FnMut() -> bool) {
 #[tokio::test]
 async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
     // Whoever comes second finds the executor there.
-    let _ = any_spawner::Executor::init_tokio();
-    let owner = Owner::new();
-    owner.set();
-    let core = Arc::new(lonely());
+    let (_owner, core) = lonely_page();
     for (asked, is_same) in [(Query::new().sort("title"), true), (Query::new().sort("-title"), false)] {
         let query = RwSignal::new(Query::new().sort("title"));
         let posts = from_html(&core, query);
@@ -87,10 +93,7 @@ fn user(id: &str) -> Option<User> {
 /// It failed: whoever logged in after somebody who had paused a list saw their rows.
 #[tokio::test]
 async fn a_paused_list_keeps_no_rows_of_a_visitor_who_is_gone() {
-    let _ = any_spawner::Executor::init_tokio();
-    let owner = Owner::new();
-    owner.set();
-    let core = Arc::new(lonely());
+    let (_owner, core) = lonely_page();
     let is = |who: Option<User>| core.identity.settle(core.identity.begin(), who);
     is(user("ada"));
     let query = RwSignal::new(Query::new());
@@ -112,10 +115,7 @@ async fn a_paused_list_keeps_no_rows_of_a_visitor_who_is_gone() {
 /// It failed: once it was to be live again, nobody held what was shown until the new rows came, and they never did.
 #[tokio::test]
 async fn nor_does_one_that_is_on_its_way_to_be_live() {
-    let _ = any_spawner::Executor::init_tokio();
-    let owner = Owner::new();
-    owner.set();
-    let core = Arc::new(lonely());
+    let (_owner, core) = lonely_page();
     let is = |who: Option<User>| core.identity.settle(core.identity.begin(), who);
     is(user("ada"));
     let posts = from_html(&core, RwSignal::new(Query::new()));
@@ -142,10 +142,7 @@ async fn nor_does_one_that_is_on_its_way_to_be_live() {
 /// It failed: the row that was deleted was not the one on the page.
 #[tokio::test]
 async fn an_item_is_written_only_where_it_is_the_one_that_is_shown() {
-    let _ = any_spawner::Executor::init_tokio();
-    let owner = Owner::new();
-    owner.set();
-    let core = Arc::new(lonely());
+    let (_owner, core) = lonely_page();
     let key = RwSignal::new(Key::from("01"));
     let target = move || {
         let mut options = UseRealtimeCollectionOptions::default();
@@ -174,10 +171,7 @@ async fn an_item_is_written_only_where_it_is_the_one_that_is_shown() {
 
 #[tokio::test]
 async fn what_is_stale_says_so_in_both_ways() {
-    let _ = any_spawner::Executor::init_tokio();
-    let owner = Owner::new();
-    owner.set();
-    let core = Arc::new(lonely());
+    let (_owner, core) = lonely_page();
     let query = RwSignal::new(Query::new().sort("title"));
     let posts = from_html(&core, query);
     posts.connect();
@@ -191,10 +185,7 @@ async fn what_is_stale_says_so_in_both_ways() {
 /// It failed: with a row that does not fit, or one that was deleted here and not there yet, there seemed to be no more.
 #[tokio::test]
 async fn there_is_more_as_long_as_the_server_gives_more() {
-    let _ = any_spawner::Executor::init_tokio();
-    let owner = Owner::new();
-    owner.set();
-    let core = Arc::new(lonely());
+    let (_owner, core) = lonely_page();
     // Pages of two rows.
     let posts = from_html(&core, RwSignal::new(Query::new().limit(3)));
     let gives = |rows: serde_json::Value| {
