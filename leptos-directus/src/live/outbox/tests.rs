@@ -184,12 +184,12 @@ fn what_was_to_be_done_to_a_row_whose_key_is_taken_is_not_done_to_whose_it_is() 
     assert_eq!(outbox.happens(), ["2 refused", "touch de", "3 conflict", "touch de", "4 conflict", "touch de"]);
     let left = |outbox: &Outbox| outbox.pending().map(|write| write.id.0).collect::<Vec<_>>();
     assert_eq!(left(&outbox), [1, 5, 6]);
-    // Nor where it became known in between who it is.
+    // Nor where the page has found out in between who it is.
     let mut outbox = Outbox::new(OutboxConfig::default());
     outbox.link_lost(NOW);
     outbox.create(2, Some("de"));
-    outbox.found_who(Some("ada"));
-    outbox.delete(4, Key::from("de"));
+    let layer = Layer { write: WriteId(4), row: Some(Key::from("de").into()), key: None, change: Change::Delete };
+    outbox.push(NOW, intent(layer, Map::new()), Some(Some("ada".to_owned())));
     let at = outbox.find(WriteId(2)).unwrap();
     outbox.refuse(at, taken());
     assert_eq!(left(&outbox), [0; 0]);
