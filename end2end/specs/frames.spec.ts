@@ -5,7 +5,7 @@ import type { DirectusWriter } from "../support/directus.ts";
 import { badge, expect, settled, test } from "../support/fixtures.ts";
 import { Frame } from "../support/frame.ts";
 import type { Gateway } from "../support/gateway.ts";
-import { SOON, moments, now, recovery, watch } from "../support/moments.ts";
+import { NOTICED, SOON, moments, noticed, now, recovery, watch } from "../support/moments.ts";
 import { explore, table } from "../support/table.ts";
 
 /** A page with a few rows of its own, in the order of their titles, opened over the gateway. */
@@ -109,6 +109,7 @@ test("text that is no UTF-8 costs the socket and nothing else", async ({ page, g
   await directus.update("posts", ids[0] as number, { title: titled("g") });
   const written = await now(page);
   await shows("d", "f", "g");
+  expect(await noticed(page, since, "no UTF-8")).toBeLessThanOrEqual(NOTICED);
   expect(await recovery(page, since, (text) => text.includes(titled("g")), "no UTF-8", written)).toBeLessThanOrEqual(SOON);
   await expectNoBlankAndNoDouble(page, tag);
 });
@@ -128,8 +129,10 @@ test("a server that never says that a subscription has begun is tried again, and
     if (isInit) swallowed += 1;
     return isInit ? [] : [frame];
   });
+  const since = await now(page);
   gateway.cut();
   await expect.poll(() => gateway.opened, { timeout: 60_000 }).toBeGreaterThan(2);
+  expect(await noticed(page, since, "no init")).toBeLessThanOrEqual(NOTICED);
   expect(swallowed).toBeGreaterThan(0);
   // By a read: events of it there are none.
   await directus.update("posts", ids[0] as number, { title: titled("e") });
