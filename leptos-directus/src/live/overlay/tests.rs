@@ -121,6 +121,27 @@ fn a_key_that_is_given_again_is_the_row_that_has_it() {
     list.shows(&[("new-1", json!({"id": 2, "a": 1})), ("1", json!({"id": 1}))]);
 }
 
+/// It failed: the row changed its name, which costs it its DOM node.
+#[test]
+fn a_row_that_only_a_create_shows_keeps_its_name_when_another_is_to_have_its_key() {
+    let mut list = List::of(&json!([{"id": 2, "a": 1}]));
+    let delete = list.delete(2);
+    let again = list.lay(None, Some(2.into()), Change::Create(Arc::new(json!({"id": 2, "a": 3}))));
+    list.overlay.confirm(delete, 1, Some(2.into()), None);
+    list.overlay.confirm(again, 2, Some(2.into()), answer(json!({"id": 2, "a": 3})));
+    // By a read between the two.
+    list.reads(&json!([]));
+    list.overlay.read(1, None);
+    list.shows(&[("2", json!({"id": 2, "a": 3}))]);
+    let taken = list.lay(None, Some(2.into()), Change::Create(Arc::new(json!({"id": 2, "a": 5}))));
+    list.shows(&[("2", json!({"id": 2, "a": 3}))]);
+    list.overlay.remove(taken);
+    list.reads(&json!([{"id": 2, "a": 3}]));
+    list.overlay.read(2, None);
+    assert!(list.overlay.is_bare());
+    list.shows(&[("2", json!({"id": 2, "a": 3}))]);
+}
+
 /// It failed: what had been written to the row by its key was lost from sight.
 #[test]
 fn a_key_of_our_own_takes_along_what_was_written_to_the_row_that_has_it() {
