@@ -217,6 +217,13 @@ pub(super) const FAULTS: &[Fault] = &[
         why: "two changes of one row overtake each other",
     },
     Fault {
+        name: "name-taken-by-a-create",
+        file: OVERLAY,
+        text: "let is_shown = self.rows.contains_key(key) || self.shown.contains_key(&RowKey::from(key));",
+        becomes: "let is_shown = self.rows.contains_key(key);",
+        why: "a row that is shown loses its name, and its DOM node, to one that is to have its key",
+    },
+    Fault {
         name: "own-write-taken-back",
         file: OVERLAY,
         text: "matches!(laid.stage, Stage::Confirmed(number) if number <= confirmed)",
