@@ -305,10 +305,10 @@ impl Overlay {
         let mut named = false;
         let mut touched = Vec::new();
         if let (Change::Create(_), Some(row), Some(key)) = (&layer.change, &layer.row, &layer.key) {
-            let is_shown = self.rows.contains_key(key) || self.shown.contains_key(&RowKey::from(key));
-            if is_shown || self.names.contains_key(key) {
-                // It is there already: a write that was kept over a reload, say. So may others be of it. A create whose row
-                // the last read has not may be all that shows it.
+            // By a read; or by a create only, whose row no read has yet.
+            let is_there = self.rows.contains_key(key) || self.shown.contains_key(&RowKey::from(key));
+            if is_there || self.names.contains_key(key) {
+                // It is there already: a write that was kept over a reload, say. So may others be of it.
                 let name = self.name(key);
                 self.keys.insert(row.clone(), key.clone());
                 layer.row = Some(name);

@@ -219,8 +219,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "name-taken-by-a-create",
         file: OVERLAY,
-        text: "let is_shown = self.rows.contains_key(key) || self.shown.contains_key(&RowKey::from(key));",
-        becomes: "let is_shown = self.rows.contains_key(key);",
+        text: "let is_there = self.rows.contains_key(key) || self.shown.contains_key(&RowKey::from(key));",
+        becomes: "let is_there = self.rows.contains_key(key);",
         why: "a row that is shown loses its name, and its DOM node, to one that is to have its key",
     },
     Fault {

@@ -65,7 +65,6 @@ async fn until(mut is_so: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
-    // Whoever comes second finds the executor there.
     let (_owner, core) = lonely_page();
     for (asked, is_same) in [(Query::new().sort("title"), true), (Query::new().sort("-title"), false)] {
         let query = RwSignal::new(Query::new().sort("title"));
