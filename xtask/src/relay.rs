@@ -321,6 +321,79 @@ mod tests {
         assert_eq!(back(&mut stream, short), short);
     }
 
+    /// A server's text of this length as a frame that says it in eight bytes.
+    fn long_text(length: usize) -> Vec<u8> {
+        [&[0x81, 127], (length as u64).to_be_bytes().as_slice(), &vec![b'x'; length]].concat()
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_to_be_kept_is_passed_over_and_those_after_it_are_found() {
+        let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".as_slice();
+        let short = b"\x81\x02hi".as_slice();
+        let said = [head, short, &long_text(5 << 20), short, &long_text(6 << 20), short].concat();
+        for size in [1_000, said.len() / 2, said.len()] {
+            let mut frames = Frames::default();
+            let mut ends = Vec::new();
+            for (number, piece) in said.chunks(size).enumerate() {
+                for (end, frame) in frames.push(piece) {
+                    assert_eq!(frame.payload(), b"hi");
+                    ends.push(number * size + end);
+                }
+            }
+            let first = head.len() + short.len();
+            let second = first + 10 + (5 << 20) + short.len();
+            assert_eq!(ends, [first, second, said.len()], "in pieces of {size}");
+            assert!(frames.is_open());
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_comes_once_on_each_connection() {
+        let relay = relay();
+        relay.set(Fault::Oversized).expect("it is set");
+        let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".as_slice();
+        let short = b"\x81\x02hi".as_slice();
+        for _ in 0..2 {
+            let mut stream = connect(&relay);
+            stream.write_all(&[head, short, short].concat()).expect("it is open");
+            let mut got = vec![0; head.len() + short.len()];
+            stream.read_exact(&mut got).expect("it comes");
+            assert_eq!(got, [head, short].concat());
+            let mut length = [0; 10];
+            stream.read_exact(&mut length).expect("it comes");
+            assert_eq!(length[..2], [0x81, 127]);
+            let length = u64::from_be_bytes(length[2..].try_into().expect("eight bytes"));
+            assert!(length > 70 << 20, "{length}");
+            let mut message = vec![0; usize::try_from(length).expect("a length")];
+            stream.read_exact(&mut message).expect("it comes");
+            let message: serde_json::Value = serde_json::from_slice(&message).expect("JSON");
+            assert_eq!(message["uid"], "nobody's");
+            let mut rest = vec![0; short.len()];
+            stream.read_exact(&mut rest).expect("it comes");
+            assert_eq!(rest, short);
+        }
+    }
+
+    #[test]
+    fn without_init_the_other_texts_of_a_new_connection_arrive() {
+        let relay = relay();
+        let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".as_slice();
+        let short = b"\x81\x02hi".as_slice();
+        let text = br#"{"type":"subscription","event":"init","uid":"a"}"#;
+        let init = [&[0x81, u8::try_from(text.len()).expect("a short one")], text.as_slice()].concat();
+        let mut old = connect(&relay);
+        assert_eq!(back(&mut old, b"before"), b"before");
+        relay.set(Fault::NoInit).expect("it is set");
+        assert_eq!(back(&mut old, b"after"), b"", "who was there has to begin again");
+        let mut stream = connect(&relay);
+        stream.write_all(&[head, short, &init, short, &init].concat()).expect("it is open");
+        let mut got = vec![0; head.len() + 2 * short.len()];
+        stream.read_exact(&mut got).expect("it comes");
+        assert_eq!(got, [head, short, short].concat());
+        relay.set(Fault::Pass).expect("it is set");
+        assert_eq!(back(&mut stream, &init), init);
+    }
+
     #[test]
     fn who_leaves_is_told_on_and_nothing_stays_behind() {
         let relay = relay();

@@ -45,6 +45,10 @@ pub(crate) enum Fault {
     Strange,
     /// After it comes what is no text, though it says so.
     Garbled,
+    /// After it comes, once on each connection, a message of 70 MB.
+    Oversized,
+    /// It never says that a subscription has begun. Connections that were there are lost, so that some have to begin.
+    NoInit,
 }
 
 impl Fault {
@@ -58,14 +62,28 @@ impl Fault {
                 [&[TEXT, unknown.len() as u8], unknown.as_slice(), &binary].concat()
             }
             Self::Garbled => vec![TEXT, 2, 0xff, 0xfe],
+            Self::Oversized => {
+                let payload =
+                    [EVENT_OF_NOBODY[0].to_owned(), "x".repeat(70 << 20), EVENT_OF_NOBODY[1].to_owned()].concat();
+                [&[TEXT, 127], (payload.len() as u64).to_be_bytes().as_slice(), payload.as_bytes()].concat()
+            }
             _ => Vec::new(),
         }
     }
+
+    /// Whether it keeps a message from arriving.
+    fn swallows(self, frame: &Frame) -> bool {
+        let init = br#""event":"init""#;
+        self == Self::NoInit && frame.payload().windows(init.len()).any(|part| part == init)
+    }
 }
+
+/// What stands before and after the key that an event names; nobody has subscribed to it.
+const EVENT_OF_NOBODY: [&str; 2] = [r#"{"type":"subscription","event":"update","data":[""#, r#""],"uid":"nobody's"}"#];
 
 /// How the frame of a text begins that is a message of its own (RFC 6455, section 5.2).
 const TEXT: u8 = 0x81;
-/// More than any frame of ours; what is longer is not kept.
+/// More than any frame of ours; what is longer is passed over.
 const LONGEST: usize = 4 * 1024 * 1024;
 
 /// The frames in what the server of a WebSocket says, however that is cut up.
@@ -74,6 +92,8 @@ pub(crate) struct Frames {
     stage: Stage,
     /// Of what is not whole yet.
     begun: Vec<u8>,
+    /// Of a frame that is too long to be kept: so many bytes are to come.
+    passed_over: usize,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -122,8 +142,10 @@ impl Frames {
         if self.are_none() {
             return whole;
         }
+        let passed_over = self.passed_over.min(bytes.len());
+        self.passed_over -= passed_over;
         let before = self.begun.len();
-        self.begun.extend_from_slice(bytes);
+        self.begun.extend_from_slice(&bytes[passed_over..]);
         let mut start = 0;
         if self.stage == Stage::Head
             && let Some(end) = self.begun.windows(4).position(|four| four == b"\r\n\r\n")
@@ -133,10 +155,17 @@ impl Frames {
         }
         while self.is_open()
             && let Some((head, length)) = lengths(&self.begun[start..])
-            && let Some(frame) = self.begun.get(start..start.saturating_add(length))
         {
-            start += length;
-            whole.push((start - before, Frame { bytes: frame.to_vec(), head }));
+            let there = &self.begun[start..];
+            if length > LONGEST {
+                self.passed_over = length.saturating_sub(there.len());
+                start += length.min(there.len());
+            } else if let Some(frame) = there.get(..length) {
+                start += length;
+                whole.push((passed_over + start - before, Frame { bytes: frame.to_vec(), head }));
+            } else {
+                break;
+            }
         }
         self.begun.drain(..start);
         if self.are_none() || self.begun.len() > LONGEST {
@@ -201,6 +230,8 @@ struct Connection {
     /// So many bytes of the answer are left until it is cut.
     allowance: Option<usize>,
     is_silent: bool,
+    /// Whether it has had its message that is too long.
+    is_stuffed: bool,
     pumps: usize,
 }
 
@@ -277,7 +308,7 @@ impl Relay {
         for connection in state.connections.values_mut() {
             connection.allowance = None;
             match fault {
-                Fault::CutAfter(0) | Fault::Refuse | Fault::BadGateway => connection.end(),
+                Fault::CutAfter(0) | Fault::Refuse | Fault::BadGateway | Fault::NoInit => connection.end(),
                 Fault::CutAfter(bytes) => connection.allowance = Some(bytes),
                 Fault::HalfOpen => connection.is_silent = true,
                 _ => {}
@@ -394,7 +425,8 @@ impl Shared {
             Fault::CutAfter(bytes) => (false, Some(bytes)),
             _ => (false, None),
         };
-        state.connections.insert(number, Connection { near: kept, far: None, allowance, is_silent, pumps: 1 });
+        let connection = Connection { near: kept, far: None, allowance, is_silent, is_stuffed: false, pumps: 1 };
+        state.connections.insert(number, connection);
         drop(state);
         if fault == Fault::BadGateway {
             // One who says nothing is told nothing.
@@ -533,8 +565,12 @@ impl Shared {
             let mut more = Vec::new();
             let mut done = 0;
             for (end, frame) in whole.into_iter().filter(|(_, frame)| frame.bytes[0] == TEXT) {
-                more.extend_from_slice(&piece[done..end]);
-                more.extend(fault.after(&frame.bytes));
+                // Of one that began in an earlier piece a part has arrived.
+                let swallowed = end.checked_sub(frame.bytes.len()).filter(|_| fault.swallows(&frame));
+                more.extend_from_slice(&piece[done..swallowed.unwrap_or(end)]);
+                if fault != Fault::Oversized || self.is_first(number) {
+                    more.extend(fault.after(&frame.bytes));
+                }
                 done = end;
             }
             more.extend_from_slice(&piece[done..]);
@@ -564,6 +600,13 @@ impl Shared {
         }
         to.write_all(&bytes[..allowed])?;
         Ok(allowed == bytes.len())
+    }
+
+    /// Whether this connection is asked about for the first time.
+    fn is_first(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let connection = state.connections.get_mut(&number);
+        connection.is_some_and(|connection| !std::mem::replace(&mut connection.is_stuffed, true))
     }
 
     /// Waits so long, or until another fault is set.

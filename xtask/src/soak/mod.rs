@@ -21,10 +21,10 @@ use crate::{
     workspace::{Scratch, Workspace, without_settings},
 };
 use nix::sys::signal::Signal;
-use observers::{Browser, Observer, Place, Shown, is_deaf, link};
+use observers::{Absence, Browser, Observer, Place, Shown, is_deaf, link};
 use random::Random;
 use record::{Record, Traffic};
-use rules::Rules;
+use rules::{Kind, Rules};
 use serde_json::{Value, json};
 use shapes::{Shape, mirrored, on_pages};
 use std::{
@@ -50,6 +50,8 @@ const BOUND: Duration = Duration::from_secs(20);
 const BOUND_OVER_DEAD_CONNECTIONS: Duration = Duration::from_secs(35);
 /// A half-open link is noticed within 20 s, and the next try may be as far away as the longest delay.
 const BOUND_WITHOUT_SOCKET: Duration = Duration::from_secs(75);
+/// A run of so long has time for faults that last a minute.
+const LONG: Duration = Duration::from_secs(10 * 60);
 /// How often an observer that is not right yet is looked at.
 const LOOK: Duration = Duration::from_millis(25);
 /// What was right must still be right then: no late answer may bring an older state back.
@@ -207,6 +209,8 @@ struct Tally {
     directus_restarts: u64,
     server_restarts: u64,
     rule_changes: u64,
+    /// Pages that were left, and came back as they were.
+    from_cache: u64,
 }
 
 /// By then each writer has written, and something has gone wrong: one round in four has no faults.
@@ -228,6 +232,10 @@ impl Tally {
             }
             () if line["events"] == 0 => Some("Directus announced nothing"),
             () if self.faults == 0 || line["reconnects"] == 0 => Some("nothing went wrong"),
+            () if course.time >= LONG && self.rule_changes == 0 => Some("the public's rights never changed"),
+            () if course.time >= LONG && self.from_cache == 0 => {
+                Some("no page came back out of the browser's cache as it was")
+            }
             () => None,
         }
     }
@@ -256,6 +264,7 @@ impl Tally {
             "directus_restarts": self.directus_restarts,
             "server_restarts": self.server_restarts,
             "rule_changes": self.rule_changes,
+            "pages_from_cache": self.from_cache,
             "mirrors": cast.mirrors,
             "pages": cast.pages,
             "checks": self.checks,
@@ -357,6 +366,8 @@ impl Standing {
 struct World<'a> {
     stage: &'a Stage<'a>,
     random: Random,
+    /// How long the run is.
+    time: Duration,
     observers: Vec<Observer>,
     database: Database,
     server_port: u16,
@@ -366,7 +377,7 @@ struct World<'a> {
     behind: Relay,
     behind_record: Record,
     directus: Directus,
-    /// Where Directus allows it, what the public may read changes.
+    /// What the public may read changes, but not before everybody watches.
     rules: Option<Rules>,
     /// Since the last pause that was right.
     deeds: Vec<String>,
@@ -388,9 +399,11 @@ impl<'a> World<'a> {
         // Enough rows for every shape, before anybody watches.
         patiently(|| database.learn())?;
         Writer::new(Manner::Batches, database.clone(), random.fork()).fill()?;
-        let rules =
-            has_rules(stage.installation.version()).then(|| Rules::new(database.client().clone(), random.fork()));
-        let as_public = |shape: Shape| if rules.is_some() { shape.under_rules(rules::SECONDS) } else { shape };
+        let kind = if has_rules(stage.installation.version()) { Kind::Fine } else { Kind::Whole };
+        let rules = Rules::new(kind, database.client().clone(), random.fork());
+        let as_public = |shape: Shape| {
+            if kind.concerns(shape.collection) { shape.under_rules(rules::SECONDS) } else { shape }
+        };
 
         let (behind, behind_record) = link(&directus.url())?;
         let server_port = free_port()?;
@@ -398,6 +411,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             stage,
             random,
+            time: course.time,
             observers: Vec::new(),
             database,
             server_port,
@@ -411,7 +425,8 @@ impl<'a> World<'a> {
         world.start_server()?;
         let server = format!("http://127.0.0.1:{server_port}");
         for (number, shape) in mirrored().into_iter().enumerate() {
-            // Each shape one way, and every third both ways; which, the seed says.
+            // Each shape one way, the seed says which; both ways every third one, and where whole collections come and go.
+            let both = number % 3 == 0 || kind == Kind::Whole && kind.concerns(shape.collection);
             let direct = (number as u64 + course.seed).is_multiple_of(2);
             let mut mirror = |is_direct: bool, name: usize| -> Result<()> {
                 let (place, url) = if is_direct {
@@ -425,7 +440,7 @@ impl<'a> World<'a> {
                 Ok(())
             };
             mirror(direct, number)?;
-            if number % 3 == 0 {
+            if both {
                 mirror(!direct, 100 + number)?;
             }
         }
@@ -433,7 +448,7 @@ impl<'a> World<'a> {
         for (number, shape) in on_pages().into_iter().enumerate() {
             world.observers.push(Observer::page(&browser, number, &server, as_public(shape))?);
         }
-        world.rules = rules;
+        world.rules = Some(rules);
         eprintln!("      {} observers", world.observers.len());
         Ok(world)
     }
@@ -495,7 +510,7 @@ impl<'a> World<'a> {
         self.change_rules(tally)?;
         for _ in 0..faults {
             tally.faults += 1;
-            match self.random.index(14) {
+            match self.random.index(17) {
                 0 => {
                     let signal = if self.random.once_in(3) { Signal::SIGTERM } else { Signal::SIGKILL };
                     self.deed(format!("Directus is ended by {signal}, and started again"));
@@ -513,11 +528,13 @@ impl<'a> World<'a> {
                     self.some_time(0, 2_000)?;
                     self.start_server()?;
                 }
-                2 => {
-                    self.deed("the pages are offline for a while".to_owned());
-                    self.set_offline(true)?;
-                    self.some_time(500, 4_000)?;
-                    self.set_offline(false)?;
+                2 | 14 | 15 => {
+                    let absence = [Absence::Offline, Absence::Hidden, Absence::Left][self.random.index(3)];
+                    self.deed(format!("the pages are away for a while: {absence:?}"));
+                    self.set_absent(absence, true)?;
+                    let waited = self.some_time(500, 4_000);
+                    tally.from_cache += self.set_absent(absence, false)?;
+                    waited?;
                 }
                 3 => {
                     let share = self.random.between(1, 3);
@@ -544,27 +561,47 @@ impl<'a> World<'a> {
                     self.some_time(300, 4_000)?;
                     set(&self.behind, Fault::Pass)?;
                 }
+                16 if self.time >= LONG && self.random.once_in(3) => {
+                    self.deed("for a minute our server cannot be had by some, or has no Directus".to_owned());
+                    let before = self.before_some(Fault::Refuse)?;
+                    let is_behind = self.random.once_in(2);
+                    if is_behind {
+                        set(&self.behind, Fault::Refuse)?;
+                    }
+                    let waited = pause(Duration::from_secs(60));
+                    set(&self.behind, Fault::Pass)?;
+                    self.made_good(before)?;
+                    waited?;
+                }
                 _ => {
-                    let share = self.random.between(1, 4);
                     let fault = self.fault();
-                    let mut hit = Vec::new();
-                    for (number, observer) in self.observers.iter().enumerate() {
-                        if self.random.once_in(share) {
-                            set(&observer.relay, fault)?;
-                            hit.push(number);
-                        }
-                    }
-                    self.deed(format!("before {} observers: {fault:?}", hit.len()));
+                    let before = self.before_some(fault)?;
+                    self.deed(format!("before {} observers: {fault:?}", before.len()));
                     self.some_time(300, 4_000)?;
-                    for number in hit {
-                        set(&self.observers[number].relay, Fault::Pass)?;
-                    }
+                    self.made_good(before)?;
                 }
             }
             self.some_time(100, 1_500)?;
             self.change_rules(tally)?;
         }
         Ok(())
+    }
+
+    /// A fault between our server, or Directus, and some who watch; who they are.
+    fn before_some(&mut self, fault: Fault) -> Result<Vec<usize>> {
+        let share = self.random.between(1, 4);
+        let mut hit = Vec::new();
+        for (number, observer) in self.observers.iter().enumerate() {
+            if self.random.once_in(share) {
+                set(&observer.relay, fault)?;
+                hit.push(number);
+            }
+        }
+        Ok(hit)
+    }
+
+    fn made_good(&self, hit: Vec<usize>) -> Result<()> {
+        hit.into_iter().try_for_each(|number| set(&self.observers[number].relay, Fault::Pass))
     }
 
     fn stand_still(&self, is_directus: bool, is_still: bool) {
@@ -575,7 +612,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Now and then the public may read something else, where Directus has such rules.
+    /// Now and then the public may read something else.
     fn change_rules(&mut self, tally: &mut Tally) -> Result<()> {
         if let Some(rules) = self.rules.as_mut().filter(|_| self.random.once_in(2)) {
             tally.rule_changes += 1;
@@ -586,8 +623,11 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn set_offline(&self, is_offline: bool) -> Result<()> {
-        self.observers.iter().try_for_each(|observer| observer.set_offline(is_offline).map(drop))
+    /// Begins or ends an absence of all pages; how many of them are back out of the browser's cache.
+    fn set_absent(&self, absence: Absence, is_absent: bool) -> Result<u64> {
+        self.observers
+            .iter()
+            .try_fold(0, |back, observer| Ok(back + u64::from(observer.set_absent(absence, is_absent)?)))
     }
 
     fn deed(&mut self, deed: String) {
@@ -598,7 +638,7 @@ impl<'a> World<'a> {
         let random = &mut self.random;
         let millis = Duration::from_millis;
         let bytes = |random: &mut Random, most| usize::try_from(random.between(0, most)).unwrap_or(0);
-        match random.index(15) {
+        match random.index(17) {
             0 | 1 => Fault::CutAfter(bytes(random, 300)),
             2 => Fault::CutAfter(bytes(random, 6_000)),
             3 | 4 => Fault::HalfOpen,
@@ -611,6 +651,8 @@ impl<'a> World<'a> {
             11 => Fault::Twice,
             12 => Fault::Strange,
             13 => Fault::Garbled,
+            14 => Fault::Oversized,
+            15 => Fault::NoInit,
             _ => Fault::AnswersLost,
         }
     }
@@ -820,6 +862,13 @@ mod tests {
             let mut line = happened.clone();
             line[silent] = json!(0);
             assert!(tally.shows_nothing(&course, &line).is_some(), "{silent}");
+        }
+        let long = Course { time: LONG, ..course };
+        for (rule_changes, from_cache, shows) in [(1, 1, true), (0, 1, false), (1, 0, false)] {
+            let rows_by = tally.rows_by.clone();
+            let tally =
+                Tally { rounds: ROUNDS_TO_SHOW, faults: 3, rows_by, rule_changes, from_cache, ..Tally::default() };
+            assert_eq!(tally.shows_nothing(&long, &happened).is_none(), shows);
         }
         let limited = Course { pressure_limiter: true, ..course };
         assert!(tally.shows_nothing(&limited, &happened).is_some());

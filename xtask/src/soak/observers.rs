@@ -63,6 +63,17 @@ enum Eyes {
     Page(Rc<Browser>, usize),
 }
 
+/// What can become of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// It has no network.
+    Offline,
+    /// It is out of sight, and when it is seen again its clock says that hours have gone by. Only where that can be moved.
+    Hidden,
+    /// Somebody goes elsewhere, and back.
+    Left,
+}
+
 /// Where a mirror asks.
 pub(super) enum Place<'a> {
     /// Directus, as whoever has the token.
@@ -117,7 +128,7 @@ impl Observer {
         }
         browser.ask(&json!({
             "page": number, "does": "open", "url": format!("{}/explore", relay.url()), "parameters": parameters,
-            "never_empty": shape.never_empty,
+            "never_empty": shape.never_empty, "movable": is_movable(number),
         }))?;
         let (name, eyes) = (format!("page {number}"), Eyes::Page(Rc::clone(browser), number));
         Ok(Self { name, shape, relay, record, through_server: true, eyes })
@@ -175,11 +186,17 @@ impl Observer {
         is_deaf(&self.relay, &self.record)
     }
 
-    /// Takes a page off the network, and puts it back; false where there is no page.
-    pub(super) fn set_offline(&self, is_offline: bool) -> Result<bool> {
+    /// Begins or ends an absence of a page, if it is one. Whether it was left, and is back as the page that it was, out of the
+    /// browser's cache.
+    pub(super) fn set_absent(&self, absence: Absence, is_absent: bool) -> Result<bool> {
         let Eyes::Page(browser, number) = &self.eyes else { return Ok(false) };
-        browser.ask(&json!({ "page": number, "does": "offline", "is": is_offline }))?;
-        Ok(true)
+        let does = match absence {
+            Absence::Hidden if !is_movable(*number) => return Ok(false),
+            Absence::Hidden => "hidden",
+            Absence::Offline => "offline",
+            Absence::Left => "left",
+        };
+        Ok(browser.ask(&json!({ "page": number, "does": does, "is": is_absent }))? == json!(true))
     }
 
     /// Lets a page out of sight, where it stands still, or a mirror sleep; and wakes it.
@@ -196,6 +213,11 @@ impl Observer {
     pub(super) fn is_page(&self) -> bool {
         matches!(self.eyes, Eyes::Page(..))
     }
+}
+
+/// Whether the clock of this page can be moved: then its timers are not quite the browser's own. Those of the first are.
+fn is_movable(page: usize) -> bool {
+    page > 0
 }
 
 /// Whether a socket over this relay has gone silent.

@@ -1,6 +1,6 @@
 //! What the public may read, changed while everybody watches: rules with filters and lists of fields, and no rule at all.
 //!
-//! For Directus 11 only: 12 refuses such rules without a licence key.
+//! Directus 12 refuses filters and lists of fields without a licence key: there a collection is readable as a whole, or not at all.
 
 use super::{patiently, random::Random};
 use crate::{directus::PUBLIC_POLICY, failure::Result, http::Client};
@@ -10,25 +10,51 @@ use serde_json::{Value, json};
 /// lets through.
 pub(super) const SECONDS: u64 = 3;
 
-/// The collections whose rules change.
-const COLLECTIONS: [&str; 3] = ["posts", "wires", "comments"];
+/// What Directus knows of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Filters and lists of fields.
+    Fine,
+    /// A collection as a whole, or not at all.
+    Whole,
+}
+
+impl Kind {
+    /// The collections whose rules change. Whoever watches another one as the public is told of everything, and never reads again
+    /// but for a reason: where rules are fine, there is none of those but the singleton.
+    fn collections(self) -> &'static [&'static str] {
+        match self {
+            Self::Fine => &["posts", "wires", "comments"],
+            Self::Whole => &["comments", "masthead"],
+        }
+    }
+
+    /// Whether the rules for this collection change.
+    pub(super) fn concerns(self, collection: &str) -> bool {
+        self.collections().contains(&collection)
+    }
+}
 
 /// The administrator's hand on the public's permissions.
 #[derive(Debug)]
 pub(super) struct Rules {
+    kind: Kind,
     client: Client,
     random: Random,
 }
 
 impl Rules {
-    pub(super) fn new(client: Client, random: Random) -> Self {
-        Self { client, random }
+    pub(super) fn new(kind: Kind, client: Client, random: Random) -> Self {
+        Self { kind, client, random }
     }
 
     /// Another rule for some collection; says which.
     pub(super) fn change(&mut self) -> Result<String> {
-        let collection = self.random.pick(&COLLECTIONS);
-        let rule = rule(&mut self.random, collection);
+        let collection = self.random.pick(self.kind.collections());
+        let rule = match self.kind {
+            Kind::Fine => rule(&mut self.random, collection),
+            Kind::Whole => (!self.random.once_in(3)).then(everything),
+        };
         patiently(|| self.set(collection, rule.as_ref()))?;
         Ok(match rule {
             Some(rule) => format!("the public may read of {collection}: {rule}"),
@@ -57,6 +83,10 @@ impl Rules {
     }
 }
 
+fn everything() -> Value {
+    json!({ "permissions": {}, "fields": ["*"] })
+}
+
 /// A rule for a collection: everything, some rows, some fields, both, or nothing at all.
 fn rule(random: &mut Random, collection: &str) -> Option<Value> {
     let (filters, fields) = match collection {
@@ -80,7 +110,7 @@ fn rule(random: &mut Random, collection: &str) -> Option<Value> {
             [json!(["id", "text", "post"]), json!(["id", "author_name", "post"])],
         ),
     };
-    let mut rule = json!({ "permissions": {}, "fields": ["*"] });
+    let mut rule = everything();
     let kind = random.index(8);
     if kind == 7 {
         return None;
@@ -101,7 +131,7 @@ mod tests {
     #[test]
     fn there_are_rules_of_every_kind_for_every_collection_and_each_keeps_the_key() {
         let mut random = Random::new(1);
-        for (collection, key) in COLLECTIONS.into_iter().zip(["id", "code", "id"]) {
+        for (collection, key) in Kind::Fine.collections().iter().zip(["id", "code", "id"]) {
             let mut kinds = std::collections::BTreeSet::new();
             for _ in 0..200 {
                 let Some(rule) = rule(&mut random, collection) else {
