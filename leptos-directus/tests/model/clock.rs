@@ -27,6 +27,11 @@ impl<T> Agenda<T> {
         self.things.keys().next().map(|(at, _)| *at)
     }
 
+    /// What is due first.
+    pub(crate) fn next(&self) -> Option<&T> {
+        self.things.values().next()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.things.pop_first().map(|(_, thing)| thing)
     }

@@ -72,6 +72,8 @@ pub(crate) struct Database {
     rights: HashMap<(Who, Collection), Right>,
     made: u64,
     version: u64,
+    /// `QUERY_LIMIT_MAX`: no answer has more rows, and none says so.
+    pub(crate) limit_max: Option<usize>,
     /// When the row with this version was deleted.
     pub(crate) deaths: HashMap<u64, Millis>,
 }
@@ -197,6 +199,47 @@ impl Database {
         row.insert(field.name().to_owned(), value);
         row.insert("v".to_owned(), version);
         true
+    }
+
+    /// What a row has in the field that the order by hand is kept in.
+    pub(crate) fn rank(&self, collection: Collection, key: &Value) -> Option<&Value> {
+        let row = self.rows(collection).iter().find(|row| row.get(collection.key_field()) == Some(key))?;
+        row.get(Field::Rank.name())
+    }
+
+    /// `POST /utils/sort`: puts a row where another one is, and counts those in between anew; before that all of them, if two have
+    /// the same number. What notes a write elsewhere, as `v` does, notes none of it.
+    pub(crate) fn sort(&mut self, collection: Collection, item: &Value, to: &Value) {
+        let (field, key_field) = (Field::Rank.name(), collection.key_field());
+        let Some(rows) = self.tables.get_mut(&collection) else { return };
+        let place = |key: &Value| rows.iter().position(|row| row.get(key_field) == Some(key));
+        let (Some(item), Some(to)) = (place(item), place(to)) else { return };
+        let numbered = |row: &Arc<Row>| row.get(field).and_then(Value::as_i64);
+        let mut last = rows.iter().filter_map(numbered).max().unwrap_or_default();
+        let mut next = || {
+            last += 1;
+            last
+        };
+        let mut ranks: Vec<i64> = rows.iter().map(|row| numbered(row).unwrap_or_else(&mut next)).collect();
+        let mut order: Vec<usize> = (0..ranks.len()).collect();
+        order.sort_by_key(|at| ranks[*at]);
+        if order.windows(2).any(|two| ranks[two[0]] == ranks[two[1]]) {
+            (1..).zip(order).for_each(|(rank, at)| ranks[at] = rank);
+        }
+        let (from, target) = (ranks[item], ranks[to]);
+        for rank in &mut ranks {
+            if (from + 1..=target).contains(rank) {
+                *rank -= 1;
+            } else if (target..from).contains(rank) {
+                *rank += 1;
+            }
+        }
+        ranks[item] = target;
+        for (row, rank) in rows.iter_mut().zip(ranks) {
+            if numbered(row) != Some(rank) {
+                Arc::make_mut(row).insert(field.to_owned(), json!(rank));
+            }
+        }
     }
 
     /// Deletes a row; whoever relates to it relates to nothing (`ON DELETE SET NULL`).
@@ -376,8 +419,12 @@ impl Database {
             })
             .collect();
         let found = rows.len();
+        let number = |name: &str| query.get(name).and_then(Value::as_i64);
+        let limit = usize::try_from(number("limit").unwrap_or(100)).unwrap_or(usize::MAX);
+        let limit = limit.min(self.limit_max.unwrap_or(usize::MAX));
         if query.get("aggregate").is_some() {
-            return Ok(Page { items: groups(&rows, &texts(query, "groupBy")), meta: None });
+            let groups = groups(&rows, &texts(query, "groupBy")).into_iter();
+            return Ok(Page { items: groups.take(limit).collect(), meta: None });
         }
         let mut sort = texts(query, "sort");
         if sort.is_empty() {
@@ -392,8 +439,6 @@ impl Database {
                 })
             })
         });
-        let number = |name: &str| query.get(name).and_then(Value::as_i64);
-        let limit = usize::try_from(number("limit").unwrap_or(100)).unwrap_or(usize::MAX);
         let page = usize::try_from(number("page").unwrap_or(1)).unwrap_or(1).max(1);
         let skip = match number("offset") {
             Some(offset) => usize::try_from(offset).unwrap_or_default(),

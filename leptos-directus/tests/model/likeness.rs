@@ -132,3 +132,32 @@ fn the_order_is_the_database_s_own() {
     assert_eq!(read("title"), ["null", "", "Äpfel", "apfel", "ofen", "Öl", "Zebra", "zebra"]);
     assert_eq!(read("-title"), ["Zebra", "zebra", "Öl", "ofen", "Äpfel", "apfel", "", "null"]);
 }
+
+#[test]
+fn who_is_put_elsewhere_by_hand_takes_that_place_and_those_in_between_are_counted_anew() {
+    let mut database = Database::default();
+    for (key, rank) in [("a", json!(5)), ("b", Value::Null), ("c", json!(2)), ("d", json!(2))] {
+        let row = [("slug".to_owned(), json!(key)), ("rank".to_owned(), rank)];
+        database.put(Collection::Tags, &row.into_iter().collect());
+    }
+    let ranks = |database: &Database| {
+        let rows = database.rows(Collection::Tags).iter();
+        rows.map(|row| (row["rank"].as_i64().expect("a number"), row["v"].as_i64().expect("a number"))).unzip()
+    };
+    // None has no number, and no two have the same, before anything is moved.
+    database.sort(Collection::Tags, &json!("b"), &json!("c"));
+    assert_eq!(ranks(&database), (vec![4, 1, 2, 3], vec![1, 2, 3, 4]), "nothing notes it");
+    database.sort(Collection::Tags, &json!("b"), &json!("d"));
+    assert_eq!(ranks(&database).0, [4, 3, 1, 2]);
+}
+
+#[test]
+fn no_answer_and_no_event_has_more_rows_than_the_most() {
+    let mut directus = directus();
+    directus.database.limit_max = Some(2);
+    subscribe(&mut directus, Some(EventKind::Update), &query().for_reading("id"), "a");
+    assert_eq!(told(&directus, EventKind::Update, &[7, 8, 9], false)[0]["data"], json!([{ "id": 7 }, { "id": 8 }]));
+    let page = directus.database.read(1, Collection::Articles, &query().for_reading("id").meta("*").to_json());
+    let page = page.expect("it may be read");
+    assert_eq!((page.items.len(), page.meta), (2, Some(json!({ "total_count": 3, "filter_count": 3 }))));
+}

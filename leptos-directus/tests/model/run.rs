@@ -92,6 +92,7 @@ impl Run {
             | Op::Disconnect
             | Op::Expire
             | Op::Restart
+            | Op::Most(_)
             | Op::Elsewhere(_)
             | Op::HalfOpen
             | Op::Sleep { .. } => Weather::Link,
@@ -138,6 +139,10 @@ impl Run {
             Op::Opening(opening) => world.opening = *opening,
             Op::Reading(reading) => world.reading = *reading,
             Op::Restart => world.cut("Directus restarts"),
+            Op::Most(most) => {
+                world.directus.database.limit_max = *most;
+                world.cut("Directus restarts");
+            }
             Op::Refuse(refuses) => world.directus.refuses = *refuses,
             Op::Limit => {
                 world.limited = true;
@@ -175,7 +180,7 @@ impl Run {
             Op::Create { at, count, kind, told } => {
                 // One frame each, also if they were written at once.
                 for n in 0..*count {
-                    let key = world.directus.database.insert(*at, kind.wrapping_add(n * 5), None);
+                    let key = world.directus.database.insert(*at, kind.wrapping_add(n.wrapping_mul(5)), None);
                     world.written(*at, EventKind::Create, vec![key], *told);
                 }
             }
@@ -210,6 +215,8 @@ impl Run {
                 world.written(*at, EventKind::Create, vec![key.clone()], true);
                 world.written(*at, EventKind::Delete, vec![key], true);
             }
+            Op::Storm { at, events } => world.storm(*at, *events),
+            Op::Sort { pick, to } => world.sort(*pick, *to),
             _ => {}
         }
     }
@@ -273,9 +280,7 @@ impl Run {
             }
             self.untold()?;
         }
-        for watched in self.world.watched.values_mut() {
-            (watched.untold, watched.hushed) = (false, false);
-        }
+        self.world.begin_anew();
         Ok(())
     }
 

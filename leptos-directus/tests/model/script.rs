@@ -93,6 +93,16 @@ pub(crate) enum Op {
         at: Collection,
         kind: u8,
     },
+    /// So many events within a second, one after the other: updates, with a create and a delete among ten.
+    Storm {
+        at: Collection,
+        events: u16,
+    },
+    /// A tag is put where another one is, by hand (`/utils/sort`, hazard H15): the others are counted anew, and only the one is announced.
+    Sort {
+        pick: u8,
+        to: u8,
+    },
     // What the page writes itself, in the list of a slot.
     OwnCreate {
         slot: u8,
@@ -131,6 +141,8 @@ pub(crate) enum Op {
     Reading(Reading),
     /// Directus ends the socket.
     Restart,
+    /// The same, and from then on it has this `QUERY_LIMIT_MAX`.
+    Most(Option<usize>),
     /// New subscriptions are refused.
     Refuse(bool),
     /// Directus counts so many frames of somebody else into our limit: what we send now is dropped.
@@ -272,16 +284,20 @@ fn frames() -> impl Strategy<Value = Frames> {
 
 fn write() -> impl Strategy<Value = Op> {
     let field = || prop::sample::select(Field::ALL.to_vec());
+    // A few, or a whole import.
+    let count = prop_oneof![40 => 1..4_u8, 1 => 30..60_u8];
     prop_oneof![
-        3 => (collection(), 1..4_u8, 0..24_u8, told()).prop_map(|(at, count, kind, told)| Op::Create { at, count, kind, told }),
-        6 => (collection(), picks(), field(), 0..24_u8, frames(), told())
+        24 => (collection(), count, 0..24_u8, told()).prop_map(|(at, count, kind, told)| Op::Create { at, count, kind, told }),
+        48 => (collection(), picks(), field(), 0..24_u8, frames(), told())
             .prop_map(|(at, picks, field, kind, frames, told)| Op::Update { at, picks, field, kind, frames, told }),
-        2 => (collection(), picks(), frames(), told())
+        16 => (collection(), picks(), frames(), told())
             .prop_map(|(at, picks, frames, told)| Op::Delete { at, picks, frames, told }),
-        1 => (collection(), 0..40_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
-        1 => (collection(), 0..24_u8).prop_map(|(at, kind)| Op::Flash { at, kind }),
-        2 => (collection(), picks(), field(), 0..24_u8, prop::bool::weighted(0.3))
+        8 => (collection(), 0..40_u8, 0..24_u8).prop_map(|(at, pick, kind)| Op::Replace { at, pick, kind }),
+        8 => (collection(), 0..24_u8).prop_map(|(at, kind)| Op::Flash { at, kind }),
+        16 => (collection(), picks(), field(), 0..24_u8, prop::bool::weighted(0.3))
             .prop_map(|(at, picks, field, kind, waits)| Op::Batch { at, picks, field, kind, waits }),
+        1 => (collection(), 200..400_u16).prop_map(|(at, events)| Op::Storm { at, events }),
+        4 => (0..40_u8, 0..40_u8).prop_map(|(pick, to)| Op::Sort { pick, to }),
     ]
 }
 
@@ -358,6 +374,7 @@ fn fault() -> impl Strategy<Value = Op> {
         2 => opening.prop_map(Op::Opening),
         4 => reading.prop_map(Op::Reading),
         1 => Just(Op::Restart),
+        1 => prop::sample::select(vec![None, Some(10), Some(32), Some(50), Some(64), Some(75)]).prop_map(Op::Most),
         1 => any::<bool>().prop_map(Op::Refuse),
         1 => Just(Op::Limit),
         1 => any::<bool>().prop_map(Op::Old),

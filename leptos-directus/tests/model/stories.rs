@@ -7,12 +7,18 @@ use super::{
     },
     run::run,
     script::{First, Frames, Odd, Op, Opening, OwnKey, Reading, Script, Writing},
+    world::World,
 };
 
 /// Under many seeds: each gives other delays, and so other races.
 #[track_caller]
 fn check(ops: &[Op]) {
-    for seed in 0..40 {
+    check_under(0..40, ops);
+}
+
+#[track_caller]
+fn check_under(seeds: std::ops::Range<u64>, ops: &[Op]) {
+    for seed in seeds {
         let script = Script { seed, ops: ops.to_vec() };
         if run(&script, false).is_err() {
             let what = run(&script, true).expect_err("the same script and the same seed");
@@ -384,4 +390,106 @@ fn a_pause_is_kept_by_a_query_that_was_refused_before() {
         create(Articles),
         wait(1_000),
     ]);
+}
+
+/// What a storm came to.
+#[derive(Debug)]
+struct Storm {
+    reads: u64,
+    /// What there was to remember before it, at most while it went on, and a while after it.
+    before: usize,
+    most: usize,
+    after: usize,
+}
+
+/// So many events within a second over some ninety articles, of which a list shows those of this shape.
+fn storm(shape: u8, seed: u64, events: u16) -> Result<Storm, String> {
+    let mut world = World::new(seed, true);
+    for kind in 0..80 {
+        world.directus.database.insert(Articles, kind, None);
+    }
+    world.attach(0, shape, First::Fresh)?;
+    let id = world.slots[&0];
+    // In its first ten seconds a list reads the whole of what is announced.
+    world.pass(15_000)?;
+    let (reads, before) = (world.reads()[&id], world.remembered());
+    let mut most = before;
+    world.storm(Articles, events);
+    while world.now < world.settles_at {
+        world.pass(10)?;
+        most = most.max(world.remembered());
+    }
+    world.pass(2_000)?;
+    world.is_right(id).map_err(|what| what + &world.log())?;
+    let reads = world.reads()[&id] - reads;
+    // What was announced is known for half a minute.
+    world.pass(60_000)?;
+    world.storm(Articles, 1);
+    world.pass(2_000)?;
+    world.is_right(id)?;
+    Ok(Storm { reads, before, most, after: world.remembered() })
+}
+
+#[test]
+fn ten_thousand_events_in_a_second_are_a_few_reads_and_nothing_is_kept_of_them() {
+    for shape in [1, 13, 23] {
+        let Storm { reads, before, most, after } =
+            storm(shape, 1, 10_000).unwrap_or_else(|what| panic!("{shape}: {what}"));
+        // One after the other, each for up to 300 ms, and the last one when all is still.
+        assert!((2..=16).contains(&reads), "{shape}: {reads} reads");
+        // No more than what rows differ by: there are as many as before.
+        assert!(most.max(after) < before + before / 4, "{shape}: {before}, then {most}, in the end {after}");
+    }
+}
+
+/// In its first ten seconds a list reads the whole of what is announced.
+const PAST_THE_FIRST: Op = Op::Wait { millis: 11_000 };
+
+fn put(pick: u8, to: u8) -> Op {
+    Op::Sort { pick, to }
+}
+
+#[test]
+fn a_tag_that_is_put_elsewhere_by_hand_moves_in_all_lists_that_are_ordered_by_that() {
+    for shape in [14, 16, 30] {
+        let mut ops = vec![Op::Create { at: Tags, count: 15, kind: 0, told: true }, attach(shape), PAST_THE_FIRST];
+        // The first of them counts all anew. In front of one that the list does not show, nothing else tells that the others were counted.
+        for to in 0..12 {
+            ops.extend([put(to + 3, to), Op::Check, put(to, to + 5), Op::Check]);
+        }
+        ops.extend([Op::Cut, put(9, 2), wait(40), put(1, 9), Op::Check]);
+        check(&ops);
+    }
+}
+
+#[test]
+fn what_shows_of_a_tag_that_is_put_elsewhere_in_other_lists_is_right_when_they_are_read_next() {
+    check(&[attach(15), PAST_THE_FIRST, put(2, 0), Op::Check, put(0, 1), update(Tags, 0, Field::Title, 3), Op::Check]);
+    let refused = Op::Permit { who: 1, at: Tags, right: Right::Flagged };
+    check(&[refused, attach(14), PAST_THE_FIRST, put(2, 0), Op::Check, put(0, 1), Op::Check]);
+}
+
+#[test]
+fn a_list_that_directus_cuts_at_a_round_number_is_right_and_others_when_they_are_read_next() {
+    for most in [10, 50, 75] {
+        for shape in [1, 3, 12] {
+            let delete = |picks| Op::Delete { at: Articles, picks, frames: Frames::Each, told: true };
+            let ops = [
+                Op::Create { at: Articles, count: 80, kind: 0, told: true },
+                Op::Most(Some(most)),
+                attach(shape),
+                PAST_THE_FIRST,
+                delete(vec![3]),
+                Op::Check,
+                delete(vec![70, 9, 1]),
+                Op::Check,
+                Op::Create { at: Articles, count: 2, kind: 3, told: true },
+                update(Articles, 5, Field::Title, 2),
+                Op::Check,
+                Op::Most(None),
+                Op::Check,
+            ];
+            check_under(0..6, &ops);
+        }
+    }
 }

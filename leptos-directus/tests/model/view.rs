@@ -47,6 +47,10 @@ impl View {
         self.order.is_empty()
     }
 
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.rows.contains_key(key)
+    }
+
     /// The rows from top to bottom.
     pub(crate) fn shown(&self) -> Vec<&Value> {
         self.order.iter().filter_map(|key| self.rows.get(key)).map(|row| &**row).collect()

@@ -3,12 +3,13 @@
 mod own;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    fmt::{self, Write as _},
     time::Duration,
 };
 
 use leptos_directus::{
-    ConnectionStatus, Error, LiveStatus, Page,
+    ConnectionStatus, Error, Key, LiveStatus, Page,
     connection::{ConnectionConfig, Millis, Notice, SubscriptionSpec, Wake},
     engine::{Engine, Output, QueryId, QuerySpec, StreamId},
     live::{self, LiveConfig, NewRows, ReadId, ReadScope, WindowShape, WriteId},
@@ -43,6 +44,7 @@ enum Event {
     Dispatches(Announcement),
     /// A transaction ends, and with it these rows are changed.
     Commits(Collection, Vec<Value>, Field, u8),
+    Storms(Storm),
     Gone(u64),
     Reads(Flight),
     Replies(Flight, Result<Page<Value>, Error>),
@@ -65,6 +67,16 @@ enum Packet {
     Frame(ServerMessage),
     Unreadable,
     Closed(&'static str),
+}
+
+/// Events that follow one another within a second.
+#[derive(Clone, Copy, Debug)]
+struct Storm {
+    at: Collection,
+    since: Millis,
+    events: u16,
+    /// So many were before.
+    number: u16,
 }
 
 /// A read on its way.
@@ -97,6 +109,8 @@ struct Wire {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) shape: Shape,
+    /// Windows of no more rows are read whole.
+    small: usize,
     pub(crate) view: View,
     /// The same rows with the page's own writes over them.
     list: List,
@@ -114,6 +128,8 @@ pub(crate) struct Watched {
     pause: Millis,
     /// Why a read may be made: each hint, each answer of the socket, each wish.
     allowed: u64,
+    /// While a read is on its way, all hints together are one reason for another one.
+    hinted: bool,
     pub(crate) reads: u64,
     born: Millis,
     /// Something changed that nobody told: only a read for another reason shows it.
@@ -186,8 +202,11 @@ pub(crate) struct World {
     /// Calls of the engine so far.
     pub(crate) steps: u64,
     pub(crate) rows_written: u64,
-    /// When all is shown that a transaction announced before it waited.
+    /// When all is shown that a transaction announced before it waited, and the last storm is over.
     pub(crate) settles_at: Millis,
+    /// Tags that were written to since the last check; and the one that was put elsewhere by hand, if nothing else happened to it.
+    touched: HashSet<Value>,
+    sorted: Option<Value>,
     pub(crate) all_reads: u64,
     pub(crate) key_reads: u64,
     log: VecDeque<String>,
@@ -239,6 +258,8 @@ impl World {
             steps: 0,
             rows_written: 0,
             settles_at: 0,
+            touched: HashSet::new(),
+            sorted: None,
             all_reads: 0,
             key_reads: 0,
             log: VecDeque::new(),
@@ -291,7 +312,9 @@ impl World {
             let deadline = deadlines.into_iter().flatten().min().map(|at| at.max(self.now).max(self.asleep_until));
             let ticks = deadline.is_some_and(|at| due.is_none_or(|due| at <= due));
             let Some(next) = (if ticks { deadline } else { due }).filter(|at| *at <= until) else { break };
-            at_once = if next > self.now { 0 } else { at_once + 1 };
+            // Frames come as they come: after a sleep, a storm's in one instant.
+            let comes = !ticks && self.agenda.next().is_some_and(|event| matches!(event, Event::Delivers(..)));
+            at_once = if next > self.now { 0 } else { at_once + u32::from(!comes) };
             if at_once > 2_000 {
                 return Err("the engine wants to be called again and again, and time stands still".to_owned());
             }
@@ -327,6 +350,7 @@ impl World {
         } else {
             self.good_since = None;
         }
+        self.expect_cuts();
         if self.asleep_until > self.now {
             return Ok(());
         }
@@ -408,10 +432,14 @@ impl World {
                 // Of a row that is gone by then nobody is told, and that was to be the event that ends the batch.
                 let is_there = |key: &Value| self.directus.database.version_of(collection, key).is_some();
                 let told = keys.last().is_some_and(is_there);
-                self.mark(collection, EventKind::Update, 0, told);
+                self.mark(collection, EventKind::Update, &keys, told);
                 for (n, key) in (0..).zip(&keys) {
                     self.directus.database.update(collection, key, field, kind.wrapping_add(n));
                 }
+                Ok(())
+            }
+            Event::Storms(storm) => {
+                self.storms(storm);
                 Ok(())
             }
             Event::Finds(id) => {
@@ -528,7 +556,10 @@ impl World {
                 self.note(|| format!("<- {}", serde_json::to_string(&frame).unwrap_or_default()));
                 let is_change = matches!(frame, ServerMessage::Subscription(_) | ServerMessage::Error(_));
                 if is_change {
-                    self.watched.values_mut().for_each(|watched| watched.allowed += 1);
+                    for watched in self.watched.values_mut() {
+                        let is_another = watched.flight.is_none() || !std::mem::replace(&mut watched.hinted, true);
+                        watched.allowed += u64::from(is_another);
+                    }
                 }
                 if let Ok(frame) = serde_json::to_value(&frame)
                     && (frame["event"] == "init" || frame["type"] == "subscribe")
@@ -619,6 +650,7 @@ impl World {
     fn read(&mut self, query: QueryId, read: ReadId, scope: ReadScope) -> Verdict {
         let Some(watched) = self.watched.get_mut(&query) else { return self.is_just_gone(query) };
         let (sent, by_then) = std::mem::replace(&mut watched.sent, (self.now, self.acknowledged));
+        watched.hinted = false;
         (watched.confirmed, watched.scope, watched.last_read) =
             (self.desk.outbox.confirmed(), scope.clone(), Some(read));
         if let Some(flight) = watched.flight.replace(read) {
@@ -906,12 +938,13 @@ impl World {
         };
         self.next += 1;
         let id = QueryId(self.next);
+        let small = [0, 0, 0, 2, 50][self.random.usize(0..5)];
         let config = LiveConfig {
             key_field: key_field.to_owned(),
             only_key: shape.only_key.clone(),
             revalidate_every: Some(shape.revalidate.map_or(Duration::MAX, Duration::from_secs)),
             window: WindowShape::of(&shape.query, key_field),
-            small: [0, 0, 0, 2, 50][self.random.usize(0..5)],
+            small,
             keys_at_most: [1, 4, 64][self.random.usize(0..3)],
             seed: self.random.u64(..),
             ..LiveConfig::default()
@@ -935,6 +968,7 @@ impl World {
         let list = List::new(key_field, page.as_ref(), left, new_rows);
         let watched = Watched {
             shape,
+            small,
             view,
             list,
             held: true,
@@ -946,6 +980,7 @@ impl World {
             distrusts: false,
             pause: 0,
             allowed: 2,
+            hinted: false,
             reads: 0,
             born: self.now,
             untold: false,
@@ -1062,7 +1097,8 @@ impl World {
     /// Announces a write to everybody, or marks the queries that nobody tells.
     pub(crate) fn written(&mut self, collection: Collection, event: EventKind, keys: Vec<Value>, told: bool) {
         self.note(|| format!("{event:?} of {} {keys:?}, told: {told}", collection.name()));
-        self.mark(collection, event, keys.len(), told);
+        self.rows_written += keys.len() as u64;
+        self.mark(collection, event, &keys, told);
         if told && !keys.is_empty() {
             let delay = 1 + self.upto(300);
             self.announce(self.now + delay, collection, event, keys);
@@ -1076,7 +1112,8 @@ impl World {
             return;
         }
         self.note(|| format!("a batch updates {} {keys:?}", collection.name()));
-        self.mark(collection, EventKind::Update, keys.len(), true);
+        self.rows_written += keys.len() as u64;
+        self.mark(collection, EventKind::Update, &keys, true);
         let mut ends = self.now + 1 + self.upto(200);
         let mut events: Vec<Millis> = keys.iter().map(|_| self.now + self.upto(ends - self.now)).collect();
         events.sort_unstable();
@@ -1102,9 +1139,101 @@ impl World {
         self.agenda.plan(at, Event::Dispatches(Announcement { collection, event, keys, as_text }));
     }
 
+    /// Events one after the other, the last one a second from now.
+    pub(crate) fn storm(&mut self, at: Collection, events: u16) {
+        self.note(|| format!("a storm of {events} events of {}", at.name()));
+        let since = self.now;
+        self.settles_at = self.settles_at.max(since + 1_000);
+        self.agenda.plan(since, Event::Storms(Storm { at, since, events, number: 0 }));
+    }
+
+    /// One of its events, as many creates as deletes among them.
+    fn storms(&mut self, storm: Storm) {
+        let Storm { at, since, events, number } = storm;
+        let (pick, kind) = (self.random.u8(..), self.random.u8(0..24));
+        let database = &mut self.directus.database;
+        let written = match (number % 10, database.pick(at, pick)) {
+            (0, _) => Some((EventKind::Create, database.insert(at, kind, None))),
+            (_, None) => None,
+            (5, Some(key)) => {
+                database.delete(self.now, at, &key);
+                Some((EventKind::Delete, key))
+            }
+            (_, Some(key)) => {
+                database.update(at, &key, Field::ALL[self.random.usize(0..Field::ALL.len())], kind);
+                Some((EventKind::Update, key))
+            }
+        };
+        if let Some((event, key)) = written {
+            self.written(at, event, vec![key], true);
+        }
+        let number = number + 1;
+        if number < events {
+            let next = since + 1_000 * u64::from(number) / u64::from(events);
+            self.agenda.plan(next, Event::Storms(Storm { number, ..storm }));
+        }
+    }
+
+    /// A tag is put where another one is; only that one is announced.
+    pub(crate) fn sort(&mut self, pick: u8, to: u8) {
+        let at = Collection::Tags;
+        let database = &mut self.directus.database;
+        let (Some(item), Some(to)) = (database.pick(at, pick), database.pick(at, to)) else { return };
+        let before = database.rank(at, &item).cloned();
+        database.sort(at, &item, &to);
+        let is_moved = database.rank(at, &item) != before.as_ref();
+        // What shows is that its number changed, and nothing else: then the others may have other numbers, too.
+        let shows = is_moved && self.sorted.is_none() && !self.touched.contains(&item);
+        let key = Key::from_value(&item);
+        for watched in self.watched.values_mut().filter(|watched| watched.shape.collection == at) {
+            let sort = &watched.shape.query.sort;
+            let is_sorted_by = sort.iter().any(|field| field.trim_start_matches('-') == Field::Rank.name());
+            let is_there = key.as_ref().is_some_and(|key| watched.view.has(key));
+            // Without a sort, nobody but Directus knows the order, and all is read.
+            watched.untold |= !sort.is_empty() && !(shows && is_sorted_by && is_there);
+        }
+        self.written(at, EventKind::Update, vec![item.clone()], true);
+        self.sorted = Some(item);
+    }
+
+    /// Something else happened to a tag that was put elsewhere: its new number is no longer all that shows.
+    fn touch(&mut self, collection: Collection, keys: &[Value]) {
+        if collection != Collection::Tags {
+            return;
+        }
+        if self.sorted.as_ref().is_some_and(|sorted| keys.contains(sorted)) {
+            for watched in self.watched.values_mut().filter(|watched| watched.shape.collection == collection) {
+                watched.untold |= !watched.shape.query.sort.is_empty();
+            }
+        }
+        self.touched.extend(keys.iter().cloned());
+    }
+
+    /// Everything was right a moment ago, and is to be right again at the next check.
+    pub(crate) fn begin_anew(&mut self) {
+        for watched in self.watched.values_mut() {
+            (watched.untold, watched.hushed) = (false, false);
+        }
+        self.touched.clear();
+        self.sorted = None;
+    }
+
+    /// Lists that Directus cuts at a number that looks like none are right only when they are read for another reason.
+    fn expect_cuts(&mut self) {
+        let is_round = |most: usize| most.is_multiple_of(50) || (most >= 64 && most.is_power_of_two());
+        let Some(most) = self.directus.database.limit_max.filter(|most| !is_round(*most)) else { return };
+        for watched in self.watched.values_mut().filter(|watched| watched.small < most && !watched.untold) {
+            let query = watched.shape.query.clone().meta("filter_count").to_json();
+            let page = self.directus.database.read(self.who, watched.shape.collection, &query);
+            let found = page.ok().and_then(|page| page.meta?["filter_count"].as_u64());
+            let is_limited = watched.shape.query.limit.is_some_and(|limit| (0..=most as i64).contains(&limit));
+            watched.untold = !is_limited && found.is_some_and(|found| found > most as u64);
+        }
+    }
+
     /// Marks the queries that nobody tells.
-    fn mark(&mut self, collection: Collection, event: EventKind, rows: usize, told: bool) {
-        self.rows_written += rows as u64;
+    fn mark(&mut self, collection: Collection, event: EventKind, keys: &[Value], told: bool) {
+        self.touch(collection, keys);
         let cascades = collection == Collection::Authors && event == EventKind::Delete;
         let hides = self.directus.database.right(self.who, collection) == Right::Flagged;
         let are_found = match self.socket {
@@ -1233,6 +1362,19 @@ impl World {
             return Err(format!("something is left behind: {counts:?}, deadlines {deadlines:?}"));
         }
         Ok(())
+    }
+
+    /// How much there is to remember of it all, by how much there is to say of it.
+    pub(crate) fn remembered(&self) -> usize {
+        struct Count(usize);
+        impl fmt::Write for Count {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0 += text.len();
+                Ok(())
+            }
+        }
+        let mut count = Count(0);
+        write!(count, "{:?}", self.engine).map_or(0, |()| count.0)
     }
 
     pub(crate) fn reads(&self) -> HashMap<QueryId, u64> {
