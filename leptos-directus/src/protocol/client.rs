@@ -421,3 +421,26 @@ impl ItemsAction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Directus ends every subscription of the socket for whoever does not say which (hazard H8).
+    #[test]
+    fn a_subscription_is_named_as_it_begins_and_as_it_ends() {
+        let query = Query::new().fields("id").all();
+        for (message, text) in [
+            (
+                ClientMessage::subscribe("posts", Some(EventKind::Update), &query, "a#1"),
+                r#"{"type":"subscribe","collection":"posts","event":"update","query":{"fields":["id"],"limit":-1},"uid":"a#1"}"#,
+            ),
+            (ClientMessage::unsubscribe("a#1"), r#"{"type":"unsubscribe","uid":"a#1"}"#),
+            (ClientMessage::unsubscribe(7), r#"{"type":"unsubscribe","uid":7}"#),
+            (ClientMessage::Ping { uid: None }, r#"{"type":"ping"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&message).unwrap(), text);
+            assert_eq!(ClientMessage::from_value(serde_json::from_str(text).unwrap()), Ok(message));
+        }
+    }
+}

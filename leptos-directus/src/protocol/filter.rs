@@ -532,12 +532,18 @@ mod tests {
         assert_eq!(Filter::default().and(a.clone()), a);
         assert_eq!(a.clone().and(Filter::default()), a);
         assert_eq!(a.clone().or(Filter::default()), Filter::default());
+        assert_eq!(Filter::default().or(a.clone()), Filter::default());
         assert_eq!(Filter::all([]), Filter::default());
         assert_eq!(Filter::all([Filter::default(), a.clone()]), a);
         assert_eq!(Filter::any([a.clone()]), a);
         check(&Filter::any([]), r#"{"_or":[]}"#);
         check(&Filter::none("posts.comments", b), r#"{"posts":{"comments":{"_none":{"b":{"_null":true}}}}}"#);
-        check(&Filter::raw(json!({"x": 1})).and(c), r#"{"_and":[{"x":1},{"c":{"_null":true}}]}"#);
+        check(&Filter::raw(json!({"x": 1})).and(c.clone()), r#"{"_and":[{"x":1},{"c":{"_null":true}}]}"#);
+        // What stands beside an `_or` holds for that only.
+        check(
+            &Filter::raw(json!({"_or": [{"x": 1}], "y": 1})).or(c),
+            r#"{"_or":[{"_or":[{"x":1}],"y":1},{"c":{"_null":true}}]}"#,
+        );
     }
 
     #[test]

@@ -351,3 +351,57 @@ impl<'de> Deserialize<'de> for ServerMessage {
         Self::from_value(Value::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(event: &str, data: &Value) -> SubscriptionFrame {
+        let value = json!({ "type": "subscription", "event": event, "data": data, "uid": "a#1" });
+        let Ok(ServerMessage::Subscription(frame)) = ServerMessage::from_value(value) else { panic!("{data}") };
+        frame
+    }
+
+    /// One row's delete names its key as text, a delete of several theirs as numbers, and that of one item the key alone.
+    #[test]
+    fn a_delete_names_keys_in_every_way_that_directus_does() {
+        for (data, keys) in [
+            (json!(["7"]), vec![7]),
+            (json!([2, 3]), vec![2, 3]),
+            (json!(["2", 3]), vec![2, 3]),
+            (json!("7"), vec![7]),
+            (json!(7), vec![7]),
+            (json!([null, true]), vec![]),
+            (json!(null), vec![]),
+        ] {
+            let frame = frame("delete", &data);
+            assert_eq!(frame.keys(), keys.into_iter().map(Key::from).collect::<Vec<_>>(), "{data}");
+            assert!(frame.rows().is_empty(), "{data}");
+        }
+        assert!(frame("update", &json!([7])).keys().is_empty());
+    }
+
+    #[test]
+    fn rows_come_in_a_list_or_one_alone() {
+        for event in ["init", "create", "update"] {
+            for (data, rows) in [
+                (json!([{ "id": 7 }, { "id": 8 }]), vec![json!({ "id": 7 }), json!({ "id": 8 })]),
+                (json!({ "id": 7 }), vec![json!({ "id": 7 })]),
+                (json!([7, { "id": 8 }]), vec![json!({ "id": 8 })]),
+                (json!(null), vec![]),
+            ] {
+                assert_eq!(frame(event, &data).rows(), rows, "{event} {data}");
+            }
+        }
+    }
+
+    /// What was asked with a number is answered with a number, or with a text.
+    #[test]
+    fn a_uid_is_the_same_as_number_and_as_text() {
+        for uid in [json!(7), json!("7")] {
+            let error = json!({ "type": "subscribe", "status": "error", "error": { "code": "FORBIDDEN" }, "uid": uid });
+            let Ok(ServerMessage::Error(error)) = ServerMessage::from_value(error) else { panic!("{uid}") };
+            assert_eq!(error.uid.as_deref(), Some("7"));
+        }
+    }
+}

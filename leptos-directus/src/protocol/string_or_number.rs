@@ -109,3 +109,21 @@ impl<'de> Deserialize<'de> for StringOrNumber {
             .ok_or_else(|| de::Error::custom("neither a string nor a number"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_is_written_as_it_came() {
+        for value in [json!(7), json!("7"), json!(-7), json!(1.5), json!("07"), json!("")] {
+            let read = StringOrNumber::from_value(value.clone());
+            assert_eq!(serde_json::to_value(read).ok(), Some(value));
+        }
+        for value in [json!(null), json!(true), json!([7])] {
+            assert_eq!(StringOrNumber::from_value(value.clone()), None, "{value}");
+        }
+    }
+}

@@ -25,6 +25,22 @@ const KIN: &str = "live/kin.rs";
 const READING: &str = "live/reading.rs";
 const MACHINE: &str = "connection/machine.rs";
 const BACKOFF: &str = "connection/backoff.rs";
+const STATUS: &str = "connection/status.rs";
+const COMPARE: &str = "live/outbox/compare.rs";
+const SAVED: &str = "live/saved.rs";
+const ROW: &str = "live/row.rs";
+const ERROR: &str = "error.rs";
+const QUERIES: &str = "protocol/query.rs";
+const CLIENT: &str = "protocol/client.rs";
+const SERVER: &str = "protocol/server.rs";
+const FILTER: &str = "protocol/filter.rs";
+const KEY: &str = "protocol/key.rs";
+const FIELDS: &str = "protocol/fields.rs";
+const RELATIONS: &str = "protocol/relations.rs";
+const PATHS: &str = "protocol/rest.rs";
+const CODE: &str = "protocol/error_code.rs";
+const NUMBER: &str = "protocol/number.rs";
+const TEXT_OR_NUMBER: &str = "protocol/string_or_number.rs";
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -873,5 +889,236 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "Some(502 | 504)) || is_of_a_proxy",
         becomes: "Some(502 | 504)) || (is_of_a_proxy && error.is_network())",
         why: "a proxy's 503 for a connection that broke makes a row twice",
+    },
+    Fault {
+        name: "no-limit-means-a-hundred",
+        file: QUERIES,
+        text: "        if query.limit.is_none() && query.page.is_none_or(|page| page == 0) {\n            query.limit = Some(-1);\n        }\n",
+        becomes: "",
+        why: "Directus gives a hundred rows to whoever does not say how many (hazard H7)",
+    },
+    Fault {
+        name: "equal-rows-have-no-order",
+        file: QUERIES,
+        text: "            query.sort.push(key_field.to_owned());\n",
+        becomes: "",
+        why: "rows that are equal in what they are sorted by come in whatever order, another one each time",
+    },
+    Fault {
+        name: "key-not-read",
+        file: QUERIES,
+        text: "            query.fields.push(key_field.to_owned());\n",
+        becomes: "",
+        why: "rows whose query does not name the key are told apart by their place",
+    },
+    Fault {
+        name: "unsubscribe-ends-all",
+        file: CLIENT,
+        text: "        Self::Unsubscribe { uid: Some(uid.into()) }",
+        becomes: "        let _: StringOrNumber = uid.into();\n        Self::Unsubscribe { uid: None }",
+        why: "without a uid Directus ends every subscription of the socket (hazard H8)",
+    },
+    Fault {
+        name: "uid-not-written",
+        file: CLIENT,
+        text: "Self::Unsubscribe { uid } => Wire { kind: \"unsubscribe\", uid: uid.as_ref(), ..Wire::default() },",
+        becomes: "Self::Unsubscribe { .. } => Wire { kind: \"unsubscribe\", ..Wire::default() },",
+        why: "the same, where the frame is written",
+    },
+    Fault {
+        name: "uid-used-again",
+        file: MACHINE,
+        text: "        let uid = format!(\"{}#{}\", spec.label, self.next_id);",
+        becomes: "        let uid = format!(\"{}#{}\", spec.label, self.entries.len() + 1);",
+        why: "a second subscription of the same name ends the first one (hazard H8)",
+    },
+    Fault {
+        name: "error-without-a-uid-is-nobody-s",
+        file: MACHINE,
+        text: "} else if frame.kind == \"subscribe\" && frame.uid.is_none() {",
+        becomes: "} else if frame.kind == \"subscribe\" && frame.uid.is_some() {",
+        why: "Directus 11 does not say which subscription it refuses",
+    },
+    Fault {
+        name: "deleted-numbers-not-heard",
+        file: SERVER,
+        text: "Some(Value::Array(keys)) => keys.iter().filter_map(Key::from_value).collect(),",
+        becomes: "Some(Value::Array(keys)) => keys.iter().filter_map(Value::as_str).map(Key::from).collect(),",
+        why: "one row's delete names its key as text, a delete of several theirs as numbers",
+    },
+    Fault {
+        name: "only-lists-of-rows",
+        file: SERVER,
+        text: "            Some(row @ Value::Object(_)) => vec![row.clone()],\n            _ => Vec::new(),\n        }\n    }\n\n    /// The keys",
+        becomes: "            _ => Vec::new(),\n        }\n    }\n\n    /// The keys",
+        why: "an event of one item, and of a singleton, has its row without a list",
+    },
+    Fault {
+        name: "number-and-text-are-two-keys",
+        file: KEY,
+        text: "Value::String(text) => Some(Self::from(text.as_str())),",
+        becomes: "Value::String(text) => Some(Self::from(format!(\"{text:?}\"))),",
+        why: "the row 7 and the deleted row \"7\" are taken for two",
+    },
+    Fault {
+        name: "condition-beside-an-or-is-one-of-it",
+        file: FILTER,
+        text: "        if self.0.len() == 1\n            && let Some",
+        becomes: "        if let Some",
+        why: "what stands beside an `_or` is joined by it, and rows show that the filter excludes",
+    },
+    Fault {
+        name: "either-without-one-of-them",
+        file: FILTER,
+        text: "        if self.is_empty() || other.is_empty() {\n            return Self::default();\n        }\n        self.join(\"_or\", other)",
+        becomes: "        if self.is_empty() {\n            return other;\n        }\n        self.join(\"_or\", other)",
+        why: "every row, or some, is every row",
+    },
+    Fault {
+        name: "condition-on-related-rows-not-followed",
+        file: FILTER,
+        text: "        _ => !name.starts_with('_') || matches!(name.as_str(), \"_some\" | \"_none\"),",
+        becomes: "        _ => !name.starts_with('_'),",
+        why: "who is shown because of a comment stays when it is deleted",
+    },
+    Fault {
+        name: "field-of-related-rows-asked-of-the-row",
+        file: FIELDS,
+        text: "fields.push(path.join(\".\"));",
+        becomes: "fields.push((*name).to_owned());",
+        why: "a struct in a struct is read as the row's own fields, which Directus refuses",
+    },
+    Fault {
+        name: "who-points-here-not-followed",
+        file: RELATIONS,
+        text: "if relation.shows_in(collection) && (name == \"*\" || Some(name) == relation.back.as_deref()) {",
+        becomes: "if relation.shows_in(collection) && name == \"*\" {",
+        why: "a new comment does not show in the posts that list their comments",
+    },
+    Fault {
+        name: "way-back-not-told",
+        file: RELATIONS,
+        text: "            self.leads.is_all &= !(is_named && rest.is_empty() && relation.related.iter().any(|to| to == self.from));\n",
+        becomes: "",
+        why: "rows of the list itself change with one that is deleted, and only that one is read",
+    },
+    Fault {
+        name: "key-leads-to-another-path",
+        file: PATHS,
+        text: "        _ => utf8_percent_encode(text, IN_SEGMENT).to_string(),",
+        becomes: "        _ => text.to_owned(),",
+        why: "a key with a slash or a question mark is another address",
+    },
+    Fault {
+        name: "unknown-code-forgotten",
+        file: CODE,
+        text: "other => Self::Other(other.to_owned()),",
+        becomes: "_ => Self::Other(String::new()),",
+        why: "what an extension says is not told to the app",
+    },
+    Fault {
+        name: "count-as-text-refused",
+        file: NUMBER,
+        text: "                text.parse().map_err(|error| E::custom(format_args!(\"`{text}` is no such number: {error}\")))",
+        becomes: "                Err(E::custom(format_args!(\"`{text}` is no such number\")))",
+        why: "PostgreSQL's counts come as text, and the list fails",
+    },
+    Fault {
+        name: "number-passed-on-as-text",
+        file: TEXT_OR_NUMBER,
+        text: "Ok(number) if self.number => number.serialize(serializer),",
+        becomes: "Ok(_) if self.number => serializer.serialize_str(&self.text),",
+        why: "a frame that passes through is another one",
+    },
+    Fault {
+        name: "wait-taken-for-a-connection",
+        file: STATUS,
+        text: "        matches!(self, Self::Connected)",
+        becomes: "        matches!(self, Self::Connected | Self::Reconnecting { .. })",
+        why: "the page says that it is connected while nobody is there",
+    },
+    Fault {
+        name: "refused-by-a-proxy-is-refused",
+        file: ERROR,
+        text: "!self.is_transient() && !self.is_of_a_proxy() &&",
+        becomes: "!self.is_transient() &&",
+        why: "a firewall's 403 empties the page",
+    },
+    Fault {
+        name: "busy-is-for-good",
+        file: ERROR,
+        text: "self.is_network() || self.is_timeout() || self.is_rate_limited() || self.status.is_some_and(|code| code >= 500)",
+        becomes: "self.is_network() || self.is_timeout() || self.status.is_some_and(|code| code >= 500)",
+        why: "429 is taken for an answer",
+    },
+    Fault {
+        name: "null-is-what-was-there",
+        file: COMPARE,
+        text: "    if one.is_null() || other.is_null() {\n        return false;\n    }\n",
+        becomes: "",
+        why: "the text `null` is taken for no value, and what somebody else wrote is overwritten",
+    },
+    Fault {
+        name: "another-row-taken-for-ours",
+        file: COMPARE,
+        text: "data.as_object()?.iter().find(is_other)",
+        becomes: "data.as_object()?.iter().find(|_| false)",
+        why: "a create whose key was taken meanwhile is said to be done",
+    },
+    Fault {
+        name: "kept-update-of-no-row",
+        file: SAVED,
+        text: "        numbers.insert(saved.number, write);\n",
+        becomes: "",
+        why: "after a reload, what was changed of a row that waits to be created is lost",
+    },
+    Fault {
+        name: "kept-without-what-was-there",
+        file: SAVED,
+        text: "            before: saved.before,\n",
+        becomes: "            before: Map::new(),\n",
+        why: "after a reload, somebody else's change is overwritten and not told",
+    },
+    Fault {
+        name: "another-version-s-writes-read",
+        file: SAVED,
+        text: "    if saved.version != VERSION {\n        return Vec::new();\n    }\n",
+        becomes: "",
+        why: "what a later version kept is taken for something else",
+    },
+    Fault {
+        name: "created-row-goes-by-a-key",
+        file: ROW,
+        text: "Self(Identity::Created(write))",
+        becomes: "Self(Identity::Key(Key::from(write.0)))",
+        why: "a row that is created here and a row that has the same number for a key are one",
+    },
+    Fault {
+        name: "directus-s-own-order-taken-for-the-key-s",
+        file: SHAPE,
+        text: "    let fields = sort_fields(query)?;",
+        becomes: "    let by_key = || vec![SortField { name: key_field.to_owned(), descending: false }];\n    let fields = sort_fields(query).unwrap_or_else(by_key);",
+        why: "a row that is put elsewhere by hand stays where it was in a list without a sort",
+    },
+    Fault {
+        name: "put-elsewhere-alone",
+        file: REPLY,
+        text: "                    if self.may_be_sorting(before, &row) {\n                        return None;\n                    }\n",
+        becomes: "",
+        why: "`/utils/sort` announces one row, and counts the others anew",
+    },
+    Fault {
+        name: "round-number-of-rows-taken-for-all",
+        file: REPLY,
+        text: "rows > 0 && (rows.is_multiple_of(50) || (rows >= 64 && rows.is_power_of_two()))",
+        becomes: "rows == usize::MAX",
+        why: "`QUERY_LIMIT_MAX` cuts a list, and what was behind the cut does not come in when a row leaves",
+    },
+    Fault {
+        name: "storm-remembered",
+        file: SETTLING,
+        text: "} else if self.keys.len() < bound {",
+        becomes: "} else if self.keys.len() < usize::MAX - bound {",
+        why: "every row of ten thousand that changed is remembered for half a minute",
     },
 ];

@@ -224,7 +224,7 @@ impl<'a> Copy<'a> {
 
     fn judge(&self) -> Result<Found> {
         let model = ["test", "--test", "model"];
-        let units = ["test", "--lib", "--", "live::", "connection::", "engine::"];
+        let units = ["test", "--lib"];
         for (arguments, found) in [(&model[..], Found::Model), (&units, Found::Units)] {
             match self.run(self.cargo(arguments), PATIENCE, || {})? {
                 End::Good => {}

@@ -616,6 +616,22 @@ fn what_is_taken_up_asks_back_as_its_list_did() {
 }
 
 #[test]
+fn what_another_version_kept_is_not_taken_up() {
+    let mut outbox = outbox();
+    outbox.link_lost(NOW);
+    outbox.update(1, 7);
+    let ada = Some("ada".to_owned());
+    let text = outbox.saved("drafts", &ada).unwrap();
+    for (version, count) in [(1, 1), (2, 0)] {
+        let text = text.replace("\"version\":1", &format!("\"version\":{version}"));
+        let mut next = Outbox::new(OutboxConfig::default());
+        next.want_who(NOW, Some(ada.clone()));
+        next.restore(NOW, &text, "drafts", &ada, || WriteId(101));
+        assert_eq!(next.intents().count(), count, "{version}");
+    }
+}
+
+#[test]
 fn a_create_that_was_under_way_when_the_page_ended_is_sent_again_only_if_its_key_is_ours() {
     let mut outbox = outbox();
     outbox.create(1, None);

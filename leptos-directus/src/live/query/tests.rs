@@ -180,6 +180,22 @@ fn a_transient_error_keeps_the_rows_and_is_tried_again() {
     assert!(is_quiet(&query));
 }
 
+#[test]
+fn what_is_over_soon_is_asked_for_again_soon_and_an_answer_is_kept() {
+    for (error, is_over_soon) in [
+        (Error::answer(429, "REQUESTS_EXCEEDED", "slower"), true),
+        (Error::answer(503, "SERVICE_UNAVAILABLE", "busy"), true),
+        (Error::timeout("reading"), true),
+        (Error::answer(400, "INVALID_QUERY", "what?"), false),
+    ] {
+        let mut query = hydrated();
+        query.feed(NOW, Feed::Up);
+        let number = read(&mut query);
+        query.reply(NOW, number, Err(error.clone()));
+        assert_eq!(query.deadline().is_some_and(|at| at <= NOW + SECOND), is_over_soon, "{error}");
+    }
+}
+
 /// It failed: the first read after a long outage met a connection that had died with the link, and waited as the outage's did.
 #[test]
 fn a_read_that_fails_after_an_outage_is_tried_again_soon() {
