@@ -108,6 +108,15 @@ const SQL: &str = "const { DatabaseSync } = require('node:sqlite');\
     database.exec('PRAGMA busy_timeout = 10000');\
     database.exec(require('node:fs').readFileSync(0, 'utf8'))";
 
+/// Node signs a login anew, with another end: the seconds are its argument, the token its input.
+const ENDING: &str = "const { createHmac } = require('node:crypto');\
+    const [head, payload] = require('node:fs').readFileSync(0, 'utf8').split('.');\
+    const claims = JSON.parse(Buffer.from(payload, 'base64url'));\
+    claims.exp = Math.floor(Date.now() / 1000) + Number(process.argv[1]);\
+    const text = `${head}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;\
+    const signature = createHmac('sha256', process.env.SECRET).update(text).digest('base64url');\
+    process.stdout.write(`${text}.${signature}`);";
+
 /// How one Directus is to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -377,19 +386,20 @@ impl Directus {
         if let Some(postgres) = &self.postgres {
             return postgres.run(sql);
         }
-        let failed = || "Node cannot run SQL".to_owned();
         let mut node = Command::new(self.installation.node());
         node.args(["-e", SQL]).arg(self.settings.folder.join("data.db"));
-        node.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = node.spawn().context(failed)?;
-        if let Some(mut input) = child.stdin.take() {
-            input.write_all(sql.as_bytes()).context(failed)?;
-        }
-        let output = child.wait_with_output().context(failed)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Failure::new(format!("SQLite refuses: {}", String::from_utf8_lossy(&output.stderr).trim())))
+        fed(node, sql, "run SQL").map(drop)
+    }
+
+    /// The same login, be it a session's or an access token, as Directus would have given it to end so many seconds from now.
+    ///
+    /// # Errors
+    ///
+    /// If it is no login.
+    pub(crate) fn ending_login(&self, login: &str, seconds: u32) -> Result<String> {
+        let mut node = Command::new(self.installation.node());
+        node.args(["-e", ENDING]).arg(seconds.to_string()).env("SECRET", &self.settings.secret);
+        fed(node, login, "sign a login")
     }
 
     fn client(&self) -> Client {
@@ -458,6 +468,21 @@ impl Directus {
     pub(crate) fn last_lines(&self) -> Vec<String> {
         last_lines(&self.settings.log(), LOG_LINES)
     }
+}
+
+/// Runs Node with this input; its output.
+fn fed(mut node: Command, input: &str, what: &str) -> Result<String> {
+    let failed = || format!("Node cannot {what}");
+    node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = node.spawn().context(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).context(failed)?;
+    }
+    let output = child.wait_with_output().context(failed)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(Failure::new(format!("{}: {}", failed(), String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 /// A folder of the cache with a database that has our schema and rows: starting from a copy saves 20 seconds each time.

@@ -1,5 +1,5 @@
-//! Stops and starts Directus and our server for tests that run in other processes, writes the database past Directus, and puts
-//! relays before servers: HTTP on loopback, each answer sent when it is done.
+//! Stops and starts Directus and our server for tests that run in other processes, writes the database past Directus, lets logins
+//! end soon, and puts relays before servers: HTTP on loopback, each answer sent when it is done.
 
 use crate::{
     directus::{Directus, Mode, RateLimit},
@@ -77,6 +77,7 @@ enum Request {
     Restart(Mode),
     Sql(String),
     SqlMeanwhile(String),
+    EndingLogin(String, u32),
     Relay(Order),
 }
 
@@ -166,6 +167,7 @@ fn run(request: Request, charges: &mut Charges, relays: &mut Relays) -> Result<S
         }
         Request::Sql(sql) => directus.sql(&sql)?,
         Request::SqlMeanwhile(sql) => directus.sql_meanwhile(&sql)?,
+        Request::EndingLogin(login, seconds) => return directus.ending_login(&login, seconds),
         Request::Relay(order) => return relays.obey(order),
     }
     Ok("done".to_owned())
@@ -181,6 +183,7 @@ fn read(first: &str, body: Vec<u8>) -> std::result::Result<Request, (u16, Failur
         Some("KILL") => Ok(Signal::SIGKILL),
         Some(other) => Err((400, Failure::new(format!("`{other}` is no signal: expected TERM or KILL")))),
     };
+    let text = |body| String::from_utf8(body).map_err(|_| (400, Failure::new("the body is not UTF-8")));
     match path {
         "/directus/stop" => signal().map(Request::Stop),
         "/server/stop" => signal().map(Request::StopServer),
@@ -197,8 +200,13 @@ fn read(first: &str, body: Vec<u8>) -> std::result::Result<Request, (u16, Failur
             let mode = value("mode").unwrap_or("public").parse().map_err(|failure| (400, failure))?;
             Ok(Request::Restart(mode))
         }
+        "/directus/login" => {
+            let seconds = value("seconds").and_then(|seconds| seconds.parse().ok());
+            let failure = || (400, Failure::new(format!("`{query}` is no time: expected seconds=8")));
+            Ok(Request::EndingLogin(text(body)?, seconds.ok_or_else(failure)?))
+        }
         "/directus/sql" => {
-            let sql = String::from_utf8(body).map_err(|_| (400, Failure::new("the body is not UTF-8")))?;
+            let sql = text(body)?;
             match query {
                 "" => Ok(Request::Sql(sql)),
                 "running=yes" => Ok(Request::SqlMeanwhile(sql)),
@@ -217,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_read_from_the_first_line_and_sql_from_the_body() {
+    fn requests_are_read_from_the_first_line_and_what_they_are_about_from_the_body() {
         let asked = |line| read(line, b"SELECT 1".to_vec());
         assert_eq!(asked("POST /directus/stop?signal=KILL HTTP/1.1"), Ok(Request::Stop(Signal::SIGKILL)));
         assert_eq!(asked("POST /directus/stop HTTP/1.1"), Ok(Request::Stop(Signal::SIGTERM)));
@@ -230,6 +238,8 @@ mod tests {
         assert_eq!(asked("POST /directus/sql HTTP/1.1"), Ok(Request::Sql("SELECT 1".to_owned())));
         let meanwhile = Request::SqlMeanwhile("SELECT 1".to_owned());
         assert_eq!(asked("POST /directus/sql?running=yes HTTP/1.1"), Ok(meanwhile));
+        let login = Request::EndingLogin("SELECT 1".to_owned(), 8);
+        assert_eq!(asked("POST /directus/login?seconds=8 HTTP/1.1"), Ok(login));
         assert_eq!(asked("POST /relay/open?to=3000 HTTP/1.1"), Ok(Request::Relay(Order::Open(3000))));
     }
 
@@ -245,7 +255,9 @@ mod tests {
         assert_eq!(status("POST /directus/sql HTTP/1.1"), Err(400));
         assert_eq!(status("POST /relay/open HTTP/1.1"), Err(400));
         assert_eq!(status("POST /relay/mend?relay=4000 HTTP/1.1"), Err(404));
-        let refused = read("POST /directus/sql?running=no HTTP/1.1", b"SELECT 1".to_vec());
-        assert_eq!(refused.map_err(|(status, _)| status), Err(400));
+        for line in ["POST /directus/sql?running=no HTTP/1.1", "POST /directus/login?seconds=soon HTTP/1.1"] {
+            let refused = read(line, b"SELECT 1".to_vec());
+            assert_eq!(refused.map_err(|(status, _)| status), Err(400), "{line}");
+        }
     }
 }
