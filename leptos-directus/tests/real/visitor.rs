@@ -1,4 +1,7 @@
-//! A visitor without a login, and lists of theirs.
+//! A visitor without a login, or with one, and lists of theirs.
+
+// Each test file that shares this module uses its own part of it.
+#![allow(dead_code, reason = "see above")]
 
 use std::time::Duration;
 
@@ -20,8 +23,12 @@ pub(crate) struct Visitor {
 
 impl Visitor {
     pub(crate) fn of(admin: &Admin) -> Self {
+        Self::with(NativeOptions::new(&admin.url))
+    }
+
+    pub(crate) fn with(options: NativeOptions) -> Self {
         let owner = Owner::new();
-        let directus = owner.with(|| Directus::native(NativeOptions::new(&admin.url)));
+        let directus = owner.with(|| Directus::native(options));
         Self { directus, owner }
     }
 
