@@ -17,7 +17,10 @@ use js_sys::Function;
 use leptos::{mount::mount_to, prelude::*};
 use leptos_directus::{
     ConnectionStatus, Directus, DirectusOptions, Filter, LiveStatus, Message, Query, SubscribeOptions,
-    UseRealtimeCollectionReturn, engine::Counts, provide_directus, use_directus, use_realtime_collection,
+    UseRealtimeCollectionReturn,
+    engine::Counts,
+    protocol::{number, optional_number},
+    provide_directus, use_directus, use_realtime_aggregate, use_realtime_collection, use_realtime_infinite,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -319,4 +322,144 @@ async fn rows_that_are_read_by_keys_come_go_and_move_in_the_page_as_in_directus(
     delete_titled("Placed").await;
     owner.cleanup();
     js_sys::eval("window.fetch = window.realFetch").unwrap();
+}
+
+#[wasm_bindgen_test]
+async fn a_growing_list_loads_more_in_the_page_and_keeps_what_is_there() {
+    let titled = |title: &str| format!("Grown: {title}");
+    let create =
+        async |title: &str| write("POST", "/items/posts", &json!({ "title": titled(title) })).await["id"].take();
+    let rows: Vec<Value> = ["a", "b", "c", "d", "e"].map(|title| json!({ "title": titled(title) })).to_vec();
+    write("POST", "/items/posts", &json!(rows)).await;
+    let (owner, directus) = page();
+    let component = owner.child();
+    let query = Query::new().filter(Filter::field("title").starts_with("Grown")).sort("title");
+    let posts = component.with(|| use_realtime_infinite::<Post>("posts", query, 2));
+    let parent = document().create_element("ul").unwrap();
+    let mounted = mount_to(parent.clone().unchecked_into(), move || {
+        let row = move |key| {
+            let post = posts.item(key);
+            view! { <li>{move || post.get().map(|post| post.title)}</li> }
+        };
+        view! { <For each=move || posts.keys().get() key=|key| key.clone() children=row /> }
+    });
+    let is_shown = |titles: &[&str]| {
+        parent.text_content().unwrap() == titles.iter().map(|title| titled(title)).collect::<String>()
+    };
+    let shows = async |titles: &[&str], has_more: bool| {
+        until(async || is_shown(titles) && posts.has_more().get_untracked() == has_more).await;
+    };
+    shows(&["a", "b"], true).await;
+    until(async || posts.list().status().get_untracked() == LiveStatus::Live).await;
+    let (first, keys) = (parent.first_element_child().unwrap(), posts.keys());
+    let seen = StoredValue::new(Vec::<usize>::new());
+    component.with(|| {
+        Effect::new(move |_| {
+            let count = keys.get().len();
+            seen.update_value(|seen| seen.push(count));
+        });
+    });
+    posts.load_more();
+    shows(&["a", "b", "c", "d"], true).await;
+    let new = create("0").await;
+    shows(&["0", "a", "b", "c"], true).await;
+    write("PATCH", &format!("/items/posts/{new}"), &json!({ "title": titled("cc") })).await;
+    shows(&["a", "b", "c", "cc"], true).await;
+    write("DELETE", "/items/posts", &json!([new])).await;
+    shows(&["a", "b", "c", "d"], true).await;
+    posts.load_more();
+    shows(&["a", "b", "c", "d", "e"], false).await;
+    posts.load_more();
+    assert!(!posts.is_loading_more().get_untracked(), "there is nothing to load");
+    create("f").await;
+    shows(&["a", "b", "c", "d", "e", "f"], false).await;
+    create("g").await;
+    shows(&["a", "b", "c", "d", "e", "f"], true).await;
+    posts.load_more();
+    shows(&["a", "b", "c", "d", "e", "f", "g"], false).await;
+    assert!(first.is_same_node(parent.first_element_child().as_deref()), "the first row is the same element");
+    until(async || seen.get_value().last() == Some(&7)).await;
+    assert!(seen.get_value().iter().all(|count| *count >= 2), "rows were lost: {:?}", seen.get_value());
+    assert_eq!((posts.list().status().get_untracked(), posts.list().error().get_untracked()), (LiveStatus::Live, None));
+    drop(mounted);
+    component.cleanup();
+    until(async || directus.counts().await == Counts::default()).await;
+    delete_titled("Grown").await;
+}
+
+#[wasm_bindgen_test]
+async fn counts_and_groups_follow_in_the_page() {
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Lane {
+        status: String,
+        #[serde(deserialize_with = "number")]
+        count: u64,
+    }
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Total {
+        #[serde(deserialize_with = "number")]
+        count: u64,
+    }
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Views {
+        #[serde(deserialize_with = "optional_number")]
+        views: Option<i64>,
+    }
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct Sum {
+        sum: Views,
+    }
+    let create = async |title: &str, status: &str| {
+        let row = json!({ "title": format!("Tallied: {title}"), "status": status });
+        write("POST", "/items/posts", &row).await["id"].take()
+    };
+    let one = create("one", "draft").await;
+    create("two", "review").await;
+    let (owner, directus) = page();
+    let component = owner.child();
+    let ours = || Query::new().filter(Filter::field("title").starts_with("Tallied"));
+    let (posts, lanes, all, sum) = component.with(|| {
+        (
+            use_realtime_collection::<Post>("posts", ours().limit(1).meta("*")),
+            use_realtime_aggregate::<Lane>("posts", ours().aggregate("count", "*").group_by("status").sort("status")),
+            use_realtime_aggregate::<Total>("posts", Query::new().aggregate("count", "*")),
+            use_realtime_aggregate::<Sum>("posts", ours().aggregate("sum", "views")),
+        )
+    });
+    let lanes_shown = document().create_element("ul").unwrap();
+    let mounted = mount_to(lanes_shown.clone().unchecked_into(), move || {
+        move || lanes.groups().get().into_iter().map(|lane| format!("{} {}, ", lane.status, lane.count)).collect_view()
+    });
+    let are = async |count: u64, groups: &str, views: Option<i64>| {
+        until(async || {
+            let all = all.first().get_untracked().map(|all| all.count);
+            all.is_some()
+                && posts.total_count().get_untracked() == all
+                && posts.filter_count().get_untracked() == Some(count)
+                && lanes_shown.text_content().unwrap() == groups
+                && sum.first().get_untracked().map(|sum| sum.sum.views) == Some(views)
+        })
+        .await;
+        all.first().get_untracked().map(|all| all.count)
+    };
+    let first = are(2, "draft 1, review 1, ", Some(0)).await;
+    let is_live = async || {
+        let statuses = [posts.status(), lanes.status(), all.status(), sum.status()];
+        statuses.iter().all(|status| status.get_untracked() == LiveStatus::Live)
+    };
+    until(is_live).await;
+    create("three", "draft").await;
+    let more = are(3, "draft 2, review 1, ", Some(0)).await;
+    assert_eq!(more, first.map(|all| all + 1), "of all posts");
+    write("PATCH", &format!("/items/posts/{one}"), &json!({ "views": 7, "status": "published" })).await;
+    are(3, "draft 1, published 1, review 1, ", Some(7)).await;
+    write("DELETE", "/items/posts", &json!([one])).await;
+    assert_eq!(are(2, "draft 1, review 1, ", Some(0)).await, first);
+    assert_eq!(posts.items().get_untracked().len(), 1, "one row, and the counts of all");
+    delete_titled("Tallied").await;
+    assert_eq!(are(0, "", None).await, first.map(|all| all - 2), "nothing has no sum");
+    assert!(is_live().await);
+    drop(mounted);
+    component.cleanup();
+    until(async || directus.counts().await == Counts::default()).await;
 }
