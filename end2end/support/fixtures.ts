@@ -49,6 +49,8 @@ export const test = base.extend<Fixtures>({
     await use(async (context, user) => {
       const answer = await context.request.post(`${baseURL}/directus/auth/login`, {
         data: { ...users[user], mode: "session" },
+        // Of somebody who is logged in already it is asked for.
+        headers: { origin: baseURL },
       });
       expect(answer.ok(), await answer.text()).toBe(true);
     });
