@@ -21,10 +21,10 @@ export function table(page: Page): Promise<{ key: string; cells: Record<string, 
   );
 }
 
-/** The rows of REST as the table shows them: text as it is, everything else as JSON. */
+/** The rows of REST as the table shows them: text as it is, everything else as JSON; groups, which have no key, by their places. */
 export const asTable = (rows: Row[], keyField: string) =>
-  rows.map((row) => ({
-    key: String(row[keyField]),
+  rows.map((row, place) => ({
+    key: String(row[keyField] ?? place),
     cells: Object.fromEntries(
       Object.entries(row).map(([field, value]) => [field, typeof value === "string" ? value : JSON.stringify(value)]),
     ),

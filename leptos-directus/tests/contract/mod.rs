@@ -1,18 +1,38 @@
-//! The contract: what a list shows after each step of sixteen short stories. The same stories are told to the engine over a
+//! The contract: what a list shows after each step of twenty-three short stories. The same stories are told to the engine over a
 //! simulated Directus (`model/contract.rs`), to `mirror` over the real one (`real_mirror.rs`), and to the hooks in Chromium
 //! (`end2end/specs/contract.spec.ts`).
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Story {
     pub(crate) promise: String,
     pub(crate) query: Value,
+    /// So many rows are there before, besides `rows`: with the keys from 1 on, and of each key ten times as much as `rank` and
+    /// `row 1` as `title`.
+    #[serde(default)]
+    many: u64,
     /// What is there before; a field that is not named is null.
-    pub(crate) rows: Vec<Map<String, Value>>,
+    rows: Vec<Map<String, Value>>,
     pub(crate) steps: Vec<Step>,
+}
+
+impl Story {
+    /// Whether its list is so long that rows are read by their keys.
+    pub(crate) fn is_long(&self) -> bool {
+        self.many > 0
+    }
+
+    /// All that is there before.
+    pub(crate) fn rows(&self) -> Vec<Map<String, Value>> {
+        let many = (1..=self.many).map(|key| {
+            let row = json!({ "id": key, "title": format!("row {key}"), "rank": key * 10 });
+            row.as_object().cloned().unwrap_or_default()
+        });
+        many.chain(self.rows.clone()).collect()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -23,17 +43,56 @@ pub(crate) struct Step {
     pub(crate) without_a_link: bool,
     /// One after the other, without a pause.
     pub(crate) writes: Vec<Write>,
-    /// The keys of the list, from top to bottom.
-    pub(crate) shows: Vec<u64>,
+    /// The keys of the list, from top to bottom; groups have none.
+    shows: Option<Vec<Keys>>,
     /// The same where PostgreSQL has another order: nulls are the highest there, and the lowest in SQLite.
-    shows_on_postgresql: Option<Vec<u64>>,
+    shows_on_postgresql: Option<Vec<Keys>>,
+    /// Rows as they are, with all their fields: some of those whose keys are told, or else all, from top to bottom.
+    shows_rows: Option<Vec<Value>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Keys {
+    One(u64),
+    /// From the first to the last, up or down.
+    Span([u64; 2]),
+}
+
+impl Keys {
+    fn all(self) -> Vec<u64> {
+        match self {
+            Self::One(key) => vec![key],
+            Self::Span([first, last]) if first <= last => (first..=last).collect(),
+            Self::Span([first, last]) => (last..=first).rev().collect(),
+        }
+    }
 }
 
 impl Step {
-    /// Whether a list that shows these keys shows what one of the databases gives.
-    pub(crate) fn is_kept_by(&self, shown: &[u64]) -> bool {
-        shown == self.shows || self.shows_on_postgresql.as_deref() == Some(shown)
+    /// Whether a list that shows these rows shows what one of the databases gives.
+    pub(crate) fn is_kept_by(&self, shown: &[&Value]) -> bool {
+        let shown: Vec<Value> = shown.iter().map(|row| counted(row)).collect();
+        let keys = keys(&shown);
+        let is = |told: &Vec<Keys>| told.iter().flat_map(|keys| keys.all()).eq(keys.iter().copied());
+        match (&self.shows, &self.shows_rows) {
+            (None, None) => false,
+            (None, Some(rows)) => shown == *rows,
+            (Some(told), rows) => {
+                (is(told) || self.shows_on_postgresql.as_ref().is_some_and(is))
+                    && rows.iter().flatten().all(|row| shown.contains(row))
+            }
+        }
     }
+}
+
+/// A row with its count as a number: PostgreSQL gives a text.
+fn counted(row: &Value) -> Value {
+    let mut row = row.clone();
+    if let Some(count) = row["count"].as_str().and_then(|count| count.parse::<u64>().ok()) {
+        row["count"] = count.into();
+    }
+    row
 }
 
 #[derive(Clone, Debug, Deserialize)]
