@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, UseRealtimeCollectionOptions};
-use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
+use real::{Admin, as_rest, counting_key, eventually, field, past_the_first_seconds};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -133,23 +133,6 @@ impl Writer {
     }
 }
 
-/// The two fixed readings of a query: no limit means all rows, and equal rows are ordered by their key.
-fn as_rest(query: &Value) -> Value {
-    Query::from_json(&query.to_string()).unwrap().for_reading("id").to_json()
-}
-
-/// What REST gives, with the fields that the query names.
-async fn truth(admin: &Admin, collection: &str, query: &Value) -> Vec<Value> {
-    let mut rows = admin.read(collection, &as_rest(query)).await;
-    let asked = query["fields"].as_array();
-    if asked.is_some_and(|fields| !fields.contains(&json!("id"))) {
-        for row in &mut rows {
-            row.as_object_mut().unwrap().shift_remove("id");
-        }
-    }
-    rows
-}
-
 async fn newsroom(admin: &Admin) -> String {
     let authors = admin.collection("authors", counting_key(), vec![field("name", "string")]).await;
     admin
@@ -205,7 +188,7 @@ async fn live_rows_equal_rest_after_each_pause_under_random_writes() {
     let connected = Instant::now();
     let all_equal_rest = async |when: &str| {
         for (query, list) in &lists {
-            let expected = truth(&admin, &posts, query).await;
+            let expected = admin.read(&posts, &as_rest(query, "id")).await;
             eventually(&format!("{query} to equal REST {when} (seed {seed})"), async || {
                 let shown = list.snapshot();
                 if shown.rows == expected && shown.status == LiveStatus::Live {

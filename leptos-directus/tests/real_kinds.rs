@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, UseRealtimeCollectionOptions};
-use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
+use real::{Admin, as_rest, counting_key, eventually, field, past_the_first_seconds};
 use serde_json::{Value, json};
 
 /// In an order in which they can be removed: who refers to others goes first.
@@ -267,40 +267,25 @@ struct Watched {
     about: &'static str,
     collection: String,
     query: Value,
-    /// It was not asked for the key, so that it does not show it.
-    hidden_key: Option<&'static str>,
     list: LiveRows,
 }
 
 impl Watched {
     fn of(library: &Library, directus: Directus, row: &'static (&str, &str, &str, &str, &[&str])) -> Self {
         let (about, stem, key, query, watched) = *row;
-        let query = Query::from_json(&library.named(query)).unwrap_or_else(|error| panic!("{about}: {error}"));
+        let query: Value = serde_json::from_str(&library.named(query)).expect("the table holds JSON");
         let options = UseRealtimeCollectionOptions::default().key_field(key);
         let options = options.watch(watched.iter().map(|stem| library.name(stem).to_owned()));
-        let is_hidden = !query.fields.is_empty() && !query.fields.iter().any(|field| field == key);
         Self {
             about,
             collection: library.name(stem).to_owned(),
-            // The two fixed readings of a query: no limit means all rows, and equal rows are ordered by their key.
-            query: query.clone().for_reading(key).to_json(),
-            hidden_key: is_hidden.then_some(key),
-            list: directus.watch(library.name(stem), query, options),
+            list: directus.watch(library.name(stem), Query::from_json(&query.to_string()).unwrap(), options),
+            query: as_rest(&query, key),
         }
-    }
-
-    async fn truth(&self, admin: &Admin) -> Vec<Value> {
-        let mut rows = admin.read(&self.collection, &self.query).await;
-        if let Some(key) = self.hidden_key {
-            for row in &mut rows {
-                row.as_object_mut().expect("rows are objects").shift_remove(key);
-            }
-        }
-        rows
     }
 
     async fn is_right(&self, admin: &Admin, after: &str) {
-        let expected = self.truth(admin).await;
+        let expected = admin.read(&self.collection, &self.query).await;
         eventually(&format!("“{}” to equal REST after {after}", self.about), async || {
             let shown = self.list.snapshot();
             if shown.rows == expected && shown.status == LiveStatus::Live {
@@ -367,13 +352,15 @@ async fn lists_of_directus_s_own_collections_equal_rest_after_each_write() {
     let owner = Owner::new();
     let directus = owner.with(|| Directus::native(NativeOptions::new(&admin.url).token(&admin.token)));
     for (collection, query, rows, change, farewell) in SYSTEM {
-        let query = Query::from_json(&read(query).to_string()).unwrap();
+        let query = read(query);
         let list = Watched {
             about: collection,
             collection: (*collection).to_owned(),
-            query: query.for_reading("id").to_json(),
-            hidden_key: None,
-            list: owner.with(|| directus.watch(*collection, query, UseRealtimeCollectionOptions::default())),
+            list: owner.with(|| {
+                let query = Query::from_json(&query.to_string()).unwrap();
+                directus.watch(*collection, query, UseRealtimeCollectionOptions::default())
+            }),
+            query: as_rest(&query, "id"),
         };
         list.is_right(&admin, "the start").await;
         let mut before = list.list.snapshot().rows;
@@ -424,8 +411,7 @@ async fn what_directus_does_not_announce_is_seen_by_what_is_watched_and_at_the_i
     let list = |about: &'static str, collection: &str, query: Query, options: UseRealtimeCollectionOptions| Watched {
         about,
         collection: collection.to_owned(),
-        query: query.for_reading("id").to_json(),
-        hidden_key: None,
+        query: as_rest(&query.to_json(), "id"),
         list: owner.with(|| directus.watch(collection, query, options)),
     };
     let never = || UseRealtimeCollectionOptions::default().revalidate_every(Duration::MAX);

@@ -19,8 +19,7 @@ use std::{
 };
 
 use contract::{Step, Write, keys, stories};
-use leptos_directus::Query;
-use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
+use real::{Admin, as_rest, counting_key, eventually, field, past_the_first_seconds};
 use relay::{Fault, Relay, Way};
 use serde_json::{Value, json};
 use server::App;
@@ -138,7 +137,7 @@ async fn it_keeps_the_contract() {
             if step.without_a_link {
                 relay.set(Fault::Pass).unwrap();
             }
-            let rest = json!(truth(&admin, &collection, &story.query).await);
+            let rest = json!(admin.read(&collection, &as_rest(&story.query, "id")).await);
             let what = format!("{}: {rest}", story.promise);
             let line = mirror.line(&what, |line| line["rows"] == rest && line["status"] == "live").await;
             let shown: Vec<&Value> = line["rows"].as_array().unwrap().iter().collect();
@@ -148,12 +147,6 @@ async fn it_keeps_the_contract() {
         assert!(by_keys > 0 || !story.is_long(), "{}: no row was read by its key", story.promise);
     }
     admin.remove_collections(&["contract"]).await;
-}
-
-/// What REST gives for a query as a mirror reads it: all rows if there is no limit, and in an order.
-async fn truth(admin: &Admin, collection: &str, query: &Value) -> Vec<Value> {
-    let query = Query::from_json(&query.to_string()).unwrap().for_reading("id").to_json();
-    admin.read(collection, &query).await
 }
 
 async fn write(admin: Admin, collection: String, seed: u64) {
@@ -203,7 +196,7 @@ async fn its_last_line_equals_rest_after_each_pause_directly_and_through_the_ser
             writer.unwrap();
         }
         for (number, (mirror, query)) in mirrors.iter().enumerate() {
-            let expected = json!(truth(&admin, &rows, query).await);
+            let expected = json!(admin.read(&rows, &as_rest(query, "id")).await);
             let what = format!("mirror {number} of {query} to show {expected} in round {round} (seed {seed})");
             let line = mirror.line(&what, |line| line["rows"] == expected && line["status"] == "live").await;
             assert_eq!(line["error"], Value::Null);

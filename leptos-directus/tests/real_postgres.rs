@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, UseRealtimeCollectionOptions};
 use mortal::Mortal;
-use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
+use real::{Admin, as_rest, counting_key, eventually, field, past_the_first_seconds};
 use serde_json::{Value, json};
 
 /// Rows, and lists of them; of the first one only the rows in doubt are read. Nothing but the events and what follows from them
@@ -43,8 +43,7 @@ async fn batches(owner: &Owner, admin: &Admin) -> (String, Vec<(Value, LiveRows)
 
 async fn all_are_right(admin: &Admin, batches: &str, lists: &[(Value, LiveRows)], when: &str) {
     for (query, list) in lists {
-        let as_rest = Query::from_json(&query.to_string()).unwrap().for_reading("id").to_json();
-        let expected = admin.read(batches, &as_rest).await;
+        let expected = admin.read(batches, &as_rest(query, "id")).await;
         eventually(&format!("{query} to equal REST {when}"), async || {
             let shown = list.snapshot();
             let is_right = shown.rows == expected && shown.status == LiveStatus::Live;

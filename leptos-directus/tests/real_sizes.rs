@@ -18,7 +18,7 @@ use std::{
 use leptos::prelude::Owner;
 use leptos_directus::{Directus, LiveRows, LiveStatus, NativeOptions, Query, UseRealtimeCollectionOptions};
 use mortal::Mortal;
-use real::{Admin, counting_key, eventually, field, past_the_first_seconds};
+use real::{Admin, as_rest, counting_key, eventually, field, past_the_first_seconds};
 use relay::{Relay, Tap};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -56,7 +56,7 @@ struct Top {
     admin: Admin,
     collection: String,
     limit: usize,
-    query: Query,
+    query: Value,
     list: LiveRows,
     bytes: Arc<AtomicUsize>,
     _relay: Relay,
@@ -72,13 +72,13 @@ impl Top {
         });
         let relay = Relay::tapped(&mortal.admin.url, Some(tap)).unwrap();
         let query = json!({ "fields": ["id", "title", "rank"], "sort": ["-rank"], "limit": limit });
-        let query = Query::from_json(&query.to_string()).unwrap();
+        let parsed = Query::from_json(&query.to_string()).unwrap();
         let owner = Owner::new();
         let list = owner.with(|| {
             let directus = Directus::native(NativeOptions::new(relay.url()).token(&mortal.admin.token));
             // All relations that Directus knows are no part of what rows cost.
             let options = UseRealtimeCollectionOptions::default().watch_relations(false);
-            directus.watch(collection, query.clone(), options)
+            directus.watch(collection, parsed, options)
         });
         let (admin, collection) = (mortal.admin.clone(), collection.to_owned());
         Self { admin, collection, limit, query, list, bytes, _relay: relay, _owner: owner }
@@ -90,7 +90,7 @@ impl Top {
 
     /// The keys that it shows, once it shows what REST gives.
     async fn is_right(&self, what: &str) -> Vec<i64> {
-        let expected = self.admin.read(&self.collection, &self.query.for_reading("id").to_json()).await;
+        let expected = self.admin.read(&self.collection, &as_rest(&self.query, "id")).await;
         assert_eq!(expected.len(), self.limit);
         eventually(what, async || match self.list.snapshot() {
             shown if shown.rows == expected && shown.status == LiveStatus::Live => Ok(()),

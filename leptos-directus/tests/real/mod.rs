@@ -153,6 +153,22 @@ impl Admin {
     }
 }
 
+/// The two fixed readings of a query: no limit means all rows, and equal rows are ordered by their key. Read anew here, so that
+/// the library's own reading is compared with something. Lists in these tests name what they sort by as an array.
+pub(crate) fn as_rest(query: &Value, key: &str) -> Value {
+    let mut query = query.clone();
+    if query["limit"].is_null() {
+        query["limit"] = json!(-1);
+    }
+    if query["aggregate"].is_null()
+        && let Some(sort) = query.get_mut("sort").and_then(Value::as_array_mut)
+        && ![key, &format!("-{key}")].iter().any(|name| sort.contains(&json!(name)))
+    {
+        sort.push(json!(key));
+    }
+    query
+}
+
 /// An integer key that counts by itself.
 pub(crate) fn counting_key() -> Value {
     json!({ "field": "id", "type": "integer", "meta": {}, "schema": { "is_primary_key": true, "has_auto_increment": true } })
