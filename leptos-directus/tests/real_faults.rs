@@ -325,6 +325,17 @@ impl Count {
 /// A list, the relay between it and what it is connected to, and the sockets that opened over that.
 type Behind = (Stand, Relay, Count);
 
+/// Where something stands in the way.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Between a client and Directus.
+    Direct,
+    /// Between a client and our server.
+    BeforeOurServer,
+    /// Between our server and Directus.
+    BehindOurServer,
+}
+
 /// Everything, sockets and reads, goes through one relay to Directus.
 async fn behind_a_relay(name: &str, config: ConnectionConfig) -> Behind {
     let admin = Admin::new();
@@ -934,25 +945,32 @@ async fn a_directus_that_limits_how_often_one_may_ask_is_asked_no_sooner_than_it
     mortal.control("start").await;
 }
 
-/// Frames go through a meddler, reads directly.
 async fn behind_a_meddler(
     name: &str,
+    place: Place,
     config: ConnectionConfig,
     meddle: impl Fn(Message) -> Vec<Message> + Send + Sync + 'static,
 ) -> (Stand, Meddler) {
     let admin = Admin::new();
     let (rows, undisturbed) = collection(&admin).await;
-    let meddler = Meddler::to(&admin.url, meddle).await;
-    let options = NativeOptions::new(&admin.url).ws_url(&meddler.url).token(&admin.token).connection(config);
-    let stand = Stand::new(admin, &rows, name, options).await.and(undisturbed);
+    let server = match place {
+        Place::BeforeOurServer => App::at(&admin.url, |_| {}).await.origin(),
+        Place::Direct | Place::BehindOurServer => admin.url.clone(),
+    };
+    let meddler = Meddler::to(&server, meddle).await;
+    let options = match place {
+        Place::Direct => NativeOptions::new(&meddler.url).token(&admin.token).connection(config),
+        Place::BeforeOurServer => through(&meddler.url, config),
+        Place::BehindOurServer => through(&App::at(&meddler.url, |_| {}).await.origin(), config),
+    };
+    let stand = Stand::new(admin, &rows, &format!("{name}, {place:?}"), options).await.and(undisturbed);
     (stand, meddler)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_answers_and_never_sends_init_is_not_called_live_and_is_tried_again() {
+async fn never_init(place: Place) {
     let is_mute = Arc::new(Mutex::new(false));
     let mute = Arc::clone(&is_mute);
-    let (mut stand, meddler) = behind_a_meddler("no init", hasty(), move |message| {
+    let (mut stand, meddler) = behind_a_meddler("no init", place, hasty(), move |message| {
         let is_init = message.to_text().is_ok_and(|text| text.contains("\"init\""));
         if is_init && *mute.lock().unwrap() { Vec::new() } else { vec![message] }
     })
@@ -977,8 +995,22 @@ async fn a_server_that_answers_and_never_sends_init_is_not_called_live_and_is_tr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frame_that_is_too_long_or_no_text_costs_the_socket_and_nothing_else() {
-    let (mut stand, meddler) = behind_a_meddler("bad frames", hasty(), |message| vec![message]).await;
+async fn a_server_that_answers_and_never_sends_init_is_not_called_live_and_is_tried_again() {
+    never_init(Place::Direct).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_server_that_never_passes_on_init_is_not_called_live_and_is_tried_again() {
+    never_init(Place::BeforeOurServer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directus_that_never_sends_init_to_our_server_is_not_called_live_and_is_tried_again() {
+    never_init(Place::BehindOurServer).await;
+}
+
+async fn bad_frames(place: Place) {
+    let (mut stand, meddler) = behind_a_meddler("bad frames", place, hasty(), |message| vec![message]).await;
     let long = format!(r#"{{"type":"subscription","event":"update","data":["{}"]}}"#, "x".repeat(70 << 20));
     let broken = Frame::message(Bytes::from_static(b"{\"type\":\"\xff\xfe\"}"), OpCode::Data(Data::Text), true);
     for (what, message) in [("oversized", Message::text(long)), ("broken UTF-8", Message::Frame(broken))] {
@@ -994,8 +1026,24 @@ async fn a_frame_that_is_too_long_or_no_text_costs_the_socket_and_nothing_else()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_directus_may_say_in_years_to_come_is_passed_over() {
-    let (mut stand, meddler) = behind_a_meddler("unknown", quick_end(), |message| vec![message]).await;
+async fn a_frame_that_is_too_long_or_no_text_costs_the_socket_and_nothing_else() {
+    bad_frames(Place::Direct).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_of_our_server_that_is_too_long_or_no_text_costs_the_socket_and_nothing_else() {
+    bad_frames(Place::BeforeOurServer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_to_our_server_that_is_too_long_or_no_text_costs_the_socket_and_nothing_else() {
+    bad_frames(Place::BehindOurServer).await;
+}
+
+async fn unknown_frames(place: Place) {
+    let (mut stand, meddler) = behind_a_meddler("unknown", place, quick_end(), |message| vec![message]).await;
+    // Our server asks Directus for one to find out its mode.
+    let before = meddler.sockets();
     for text in [
         r#"{"type":"surprise","data":{"id":1}}"#,
         r#"{"type":"subscription","event":"archive","data":[1],"uid":"posts:update#2"}"#,
@@ -1010,13 +1058,29 @@ async fn what_directus_may_say_in_years_to_come_is_passed_over() {
     meddler.say(&Message::binary(vec![0xff, 0x00]));
     stand.change().await;
     stand.is_right("the rows").await;
-    assert_eq!(meddler.sockets(), 1, "nothing of that is worth a new socket");
+    assert_eq!(meddler.sockets(), before, "nothing of that is worth a new socket");
     stand.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_directus_may_say_in_years_to_come_is_passed_over() {
+    unknown_frames(Place::Direct).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_our_server_may_say_in_years_to_come_is_passed_over() {
+    unknown_frames(Place::BeforeOurServer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_directus_may_say_to_our_server_in_years_to_come_is_passed_over() {
+    unknown_frames(Place::BehindOurServer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_that_come_twice_change_nothing() {
-    let (mut stand, meddler) = behind_a_meddler("twice", quick_end(), |message| vec![message.clone(), message]).await;
+    let twice = |message: Message| vec![message.clone(), message];
+    let (mut stand, meddler) = behind_a_meddler("twice", Place::Direct, quick_end(), twice).await;
     for _ in 0..3 {
         stand.change().await;
         stand.is_right("the rows").await;

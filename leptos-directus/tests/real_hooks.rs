@@ -263,7 +263,7 @@ async fn refetch_reads_what_nobody_announced() {
         if is_update { Vec::new() } else { vec![message] }
     })
     .await;
-    Directus::native(NativeOptions::new(&page.admin.url).ws_url(&meddler.url).token(&page.admin.token)).provide();
+    Directus::native(NativeOptions::new(&meddler.url).token(&page.admin.token)).provide();
     let posts = use_realtime_collection::<Post>(&page.posts, Query::new());
     shows("the first rows", posts.items(), &["one"]).await;
     is_live(posts).await;

@@ -1,4 +1,5 @@
-//! Stands in the way of Directus's frames and does to them what somebody says; everything else goes past it.
+//! Stands in the way of the frames of Directus, or of our server, and does to them what somebody says; everything else goes past
+//! it.
 
 // Each test file that shares this module uses its own part of it.
 #![allow(dead_code, reason = "see above")]
@@ -10,6 +11,7 @@ use std::sync::{
 
 use futures::{SinkExt, StreamExt, stream};
 use tokio::{
+    io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
@@ -21,30 +23,41 @@ use tokio_tungstenite::{
     },
 };
 
-/// What comes of a frame of Directus.
+/// What comes of a frame of the server's.
 pub(crate) type Meddling = dyn Fn(Message) -> Vec<Message> + Send + Sync;
 
-/// A WebSocket relay between a client and the real Directus.
+/// A relay between a client and the real Directus or our server.
 pub(crate) struct Meddler {
+    /// Where the server is for those at this end.
     pub(crate) url: String,
     sockets: Arc<AtomicU32>,
     inject: Arc<std::sync::Mutex<Vec<mpsc::UnboundedSender<Message>>>>,
 }
 
 impl Meddler {
-    pub(crate) async fn to(directus: &str, meddle: impl Fn(Message) -> Vec<Message> + Send + Sync + 'static) -> Self {
-        let upstream = format!("ws://{}", directus.trim_start_matches("http://").trim_end_matches('/'));
+    pub(crate) async fn to(server: &str, meddle: impl Fn(Message) -> Vec<Message> + Send + Sync + 'static) -> Self {
+        let server = server.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("ws://{}/websocket", listener.local_addr().unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let meddle: Arc<Meddling> = Arc::new(meddle);
         let (sockets, inject) = (Arc::new(AtomicU32::new(0)), Arc::<std::sync::Mutex<Vec<_>>>::default());
         let (opened, injecting) = (Arc::clone(&sockets), Arc::clone(&inject));
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (sender, injected) = mpsc::unbounded_channel();
-                injecting.lock().unwrap().push(sender);
-                opened.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(pass(stream, upstream.clone(), Arc::clone(&meddle), injected));
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (server, meddle) = (server.clone(), Arc::clone(&meddle));
+                let (opened, injecting) = (Arc::clone(&opened), Arc::clone(&injecting));
+                tokio::spawn(async move {
+                    if !is_upgrade(&stream).await {
+                        let Ok(mut far) = TcpStream::connect(server).await else { return };
+                        // Whoever hangs up in between is none of our business.
+                        let _ = copy_bidirectional(&mut stream, &mut far).await;
+                        return;
+                    }
+                    let (sender, injected) = mpsc::unbounded_channel();
+                    injecting.lock().unwrap().push(sender);
+                    opened.fetch_add(1, Ordering::SeqCst);
+                    pass(stream, format!("ws://{server}"), meddle, injected).await;
+                });
             }
         });
         Self { url, sockets, inject }
@@ -55,11 +68,18 @@ impl Meddler {
         self.sockets.load(Ordering::SeqCst)
     }
 
-    /// Puts a message before the client that Directus never sent.
+    /// Puts a message before the client that the server never sent.
     pub(crate) fn say(&self, message: &Message) {
         // Sockets that are gone hear nothing.
         self.inject.lock().unwrap().retain(|socket| socket.send(message.clone()).is_ok());
     }
+}
+
+/// Whether what is asked for first is a socket. Who asks for one does so in one piece.
+async fn is_upgrade(stream: &TcpStream) -> bool {
+    let mut head = [0; 4096];
+    let Ok(length) = stream.peek(&mut head).await else { return false };
+    String::from_utf8_lossy(&head[..length]).to_ascii_lowercase().contains("upgrade: websocket")
 }
 
 #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
