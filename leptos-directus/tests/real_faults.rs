@@ -123,6 +123,8 @@ struct Stand {
     query: Value,
     keys: Vec<Value>,
     version: i64,
+    /// When the last change was sent.
+    written: Instant,
     directus: Directus,
     history: History<Snapshot>,
     connection: History<ConnectionStatus>,
@@ -175,6 +177,7 @@ impl Stand {
             query,
             keys,
             version: 0,
+            written: Instant::now(),
             directus,
             history,
             connection,
@@ -212,6 +215,7 @@ impl Stand {
         for key in &self.keys {
             self.version += 1;
             let row = json!({ "version": self.version });
+            self.written = Instant::now();
             self.admin.ok("PATCH", &format!("{}/{key}", self.path), Some(row)).await;
         }
     }
@@ -226,7 +230,7 @@ impl Stand {
     }
 
     /// It shows the truth, at latest `SOON` after the first connection that comes about after `since`; or after `since`, where
-    /// what was known to be lost was on its way back just before.
+    /// what was known to be lost was on its way back just before. What is written after that can't be shown before.
     async fn is_right_soon(&self, what: &str, since: Instant) {
         let live = || self.history.last().status == LiveStatus::Live;
         let was_live = live();
@@ -237,18 +241,20 @@ impl Stand {
         self.is_right(what).await;
         let expected = self.truth().await;
         let right = |shown: &Snapshot| shown.rows == expected && shown.status == LiveStatus::Live;
+        let connected = connected.max(self.written);
         // It may have been right before it was known that there is a connection.
         let took = self.history.first(connected, right).unwrap_or(connected) - connected;
         println!("{what}: right {took:?} after the connection");
         assert!(took <= SOON, "{what}: {took:?}");
     }
 
-    /// The status no longer says that the rows are kept right; at latest `within` from `since`.
-    async fn is_noticed(&self, what: &str, since: Instant, within: Duration) {
+    /// The status no longer says that the rows are kept right; at latest `within` from `since`. And when it said so.
+    async fn is_noticed(&self, what: &str, since: Instant, within: Duration) -> Instant {
         let not_live = |shown: &Snapshot| shown.status != LiveStatus::Live;
         let at = eventually_within(within + SOON, what, || self.history.first(since, not_live)).await;
         println!("{what}: noticed after {:?}", at - since);
         assert!(at - since <= within, "{what}: noticed after {:?}", at - since);
+        at
     }
 
     /// Where there are several of these, a handle is that of its own scope only there.
@@ -386,7 +392,8 @@ fn quick_end() -> ConnectionConfig {
 
 /// Links that are there are cut so many bytes on; new ones are good.
 async fn cut_anywhere((mut stand, relay, sockets): Behind) {
-    for bytes in (0..130).step_by(9) {
+    // An event, and how the next one begins.
+    for bytes in 0..130 {
         let (before, cut) = (sockets.get(), Instant::now());
         relay.cut_after(bytes);
         stand.change().await;
@@ -396,7 +403,9 @@ async fn cut_anywhere((mut stand, relay, sockets): Behind) {
             now => Err(now),
         })
         .await;
-        stand.is_right_soon(&format!("cut {bytes} bytes on"), cut).await;
+        let what = format!("cut {bytes} bytes on");
+        stand.is_noticed(&what, cut, NOTICED).await;
+        stand.is_right_soon(&what, cut).await;
     }
     stand.end().await;
 }
@@ -416,38 +425,54 @@ async fn a_link_behind_our_server_that_is_cut_at_any_byte_is_made_good() {
     cut_anywhere(behind_our_server("cut behind our server", hasty()).await).await;
 }
 
-/// Links to come are cut, too.
-async fn cut_early((mut stand, relay, _): Behind) {
+/// Links to come are cut, too. Two lists, each behind a relay of its own, share the bytes: most of the time they wait.
+async fn cut_early(name: &str, behind: impl AsyncFn(&str, ConnectionConfig) -> Behind) {
+    const LISTS: usize = 2;
     // The upgrade's answer (129 bytes from Directus, some 166 from our server), an acknowledgement, a read.
-    for bytes in [0, 1, 50, 128, 129, 165, 166, 200, 300] {
+    let bounds = [1, 50, 128, 166, 200];
+    let bytes: Vec<usize> = (0..=300).filter(|bytes| bytes % 3 == 0 || bounds.contains(bytes)).collect();
+    let lists = (0..LISTS).map(async |first| {
+        let list = behind(&format!("{name}, {first}"), hasty()).await;
+        each_cut_early(list, bytes.iter().skip(first).step_by(LISTS)).await;
+    });
+    futures::future::join_all(lists).await;
+}
+
+async fn each_cut_early((mut stand, relay, _): Behind, bytes: impl Iterator<Item = &usize>) {
+    for &bytes in bytes {
+        let cut = Instant::now();
         relay.set(Fault::CutAfter(bytes)).unwrap();
         relay.cut();
         stand.change().await;
         let tries = relay.accepted();
         eventually("some tries", async || if relay.accepted() > tries + 5 { Ok(()) } else { Err(relay.accepted()) })
             .await;
+        let what = format!("cut after {bytes} bytes of each answer");
+        let noticed = stand.is_noticed(&what, cut, NOTICED).await;
+        let live = stand.history.first(noticed, |shown| shown.status == LiveStatus::Live);
+        assert_eq!(live, None, "{what}: no link was good");
         relay.set(Fault::Pass).unwrap();
         // One that came about before is not the next one, nor is one that is said to be there and was lost with these.
         relay.cut();
         let healed = Instant::now();
-        stand.is_right_soon(&format!("cut after {bytes} bytes of each answer"), healed).await;
+        stand.is_right_soon(&what, healed).await;
     }
     stand.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_is_cut_while_it_opens_is_tried_again() {
-    cut_early(behind_a_relay("cut early", hasty()).await).await;
+    cut_early("cut early", behind_a_relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_to_our_server_that_is_cut_while_it_opens_is_tried_again() {
-    cut_early(before_our_server("cut early before our server", hasty()).await).await;
+    cut_early("cut early before our server", before_our_server).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_behind_our_server_that_is_cut_while_it_opens_is_tried_again() {
-    cut_early(behind_our_server("cut early behind our server", hasty()).await).await;
+    cut_early("cut early behind our server", behind_our_server).await;
 }
 
 /// Packets vanish until that is noticed; then the link is there again.
