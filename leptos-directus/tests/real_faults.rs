@@ -39,7 +39,7 @@ use meddler::Meddler;
 use mortal::{Mortal, Undisturbed};
 use ours::Ours;
 use real::{Admin, PATIENCE, counting_key, eventually, field};
-use relay::{Fault, Relay, Tap, Way};
+use relay::{Fault, Frames, Relay, Tap, Way};
 use serde_json::{Value, json};
 use server::{App, patiently};
 use tokio::{sync::OnceCell, task::JoinHandle};
@@ -803,7 +803,7 @@ async fn our_server_may_be_killed_and_begun_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_directus_that_is_killed_in_the_middle_of_an_event_is_made_good_when_it_is_back() {
+async fn a_directus_that_is_killed_among_its_events_is_made_good_when_it_is_back() {
     let mortal = Mortal::new().await;
     let admin = &mortal.admin;
     admin.remove_collections(&["mortal"]).await;
@@ -832,6 +832,11 @@ async fn a_directus_that_is_killed_in_the_middle_of_an_event_is_made_good_when_i
     mortal.control("stop?signal=KILL").await;
     stand.is_noticed("killed", began, NOTICED).await;
     writing.await.unwrap();
+    is_back("killed", stand, &relay, &mortal).await;
+}
+
+/// A Directus that was killed begins anew.
+async fn is_back(name: &str, stand: Stand, relay: &Relay, mortal: &Mortal) {
     assert_ne!(stand.history.last().status, LiveStatus::Live);
     // How long a Directus takes that has just begun is its own business.
     relay.set(Fault::Refuse).unwrap();
@@ -841,8 +846,100 @@ async fn a_directus_that_is_killed_in_the_middle_of_an_event_is_made_good_when_i
     }
     let begun = Instant::now();
     relay.set(Fault::Pass).unwrap();
-    stand.is_right_soon("killed", begun).await;
+    stand.is_right_soon(name, begun).await;
     stand.end().await;
+}
+
+/// The frames down the connections of a relay.
+#[derive(Clone, Default)]
+struct Down(Arc<Mutex<HashMap<u64, Frames>>>);
+
+impl Down {
+    fn tap() -> (Self, Box<Tap>) {
+        let down = Self::default();
+        let seen = down.clone();
+        let tap: Box<Tap> = Box::new(move |number, way, bytes| {
+            if way == Way::Down {
+                seen.0.lock().unwrap().entry(number).or_default().push(bytes);
+            }
+        });
+        (down, tap)
+    }
+
+    /// Of the longest frame that is not whole so many bytes are there.
+    fn begun(&self) -> usize {
+        self.0.lock().unwrap().values().map(Frames::begun).max().unwrap_or_default()
+    }
+}
+
+/// Directus is killed when a part of an event's frame has left it, and the rest never will.
+async fn killed_within_a_frame(name: &str, place: Place) {
+    /// Keys of 250 bytes: more than the kernel holds for whoever reads slowly, less than is too long, and SQLite takes no more.
+    const MANY: usize = 30_000;
+    /// No other frame is that long.
+    const PART: usize = 4096;
+    let mortal = Mortal::new().await;
+    let admin = &mortal.admin;
+    admin.remove_collections(&["mortal", "batch"]).await;
+    let rows = admin.collection("mortal", counting_key(), fields()).await;
+    let key = json!({ "field": "id", "type": "string", "meta": {}, "schema": { "is_primary_key": true } });
+    let batch = admin.collection("batch", key, vec![field("version", "integer")]).await;
+    // Of each of them Directus would write down that it is gone.
+    let unrecorded = json!({ "meta": { "accountability": null } });
+    admin.ok("PATCH", &format!("/collections/{batch}"), Some(unrecorded)).await;
+    let numbers = format!("SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {MANY}");
+    let keys = format!("SELECT '{}' || n FROM numbers", "k".repeat(245));
+    mortal.sql_meanwhile(&format!("INSERT INTO {batch} (id) WITH RECURSIVE numbers (n) AS ({numbers}) {keys}")).await;
+    let (down, tap) = Down::tap();
+    let relay = Relay::tapped(&admin.url, Some(tap)).unwrap();
+    let options = match place {
+        // In mode `strict` nobody is let in without a login, and whoever has one is asked for an origin.
+        Place::BehindOurServer => {
+            let app = App::at(&relay.url(), |config| config.directus_allow_missing_origin = true).await;
+            through(&app.origin(), hasty()).session("directus_session_token", &admin.token)
+        }
+        _ => NativeOptions::new(relay.url()).token(&admin.token).connection(hasty()),
+    };
+    let watching = UseRealtimeCollectionOptions::default().watch([batch.clone()]);
+    let mut stand = Stand::with(admin.clone(), &rows, name, options, watching).await;
+    relay.set(Fault::Slow(100_000)).unwrap();
+    let deleting = {
+        let (admin, path) = (admin.clone(), format!("/items/{batch}"));
+        // Whether it is answered is not the point.
+        tokio::spawn(async move { admin.try_send("DELETE", &path, Some(json!({ "query": { "limit": -1 } }))).await })
+    };
+    eventually("a part of a frame", async || match down.begun() {
+        begun if begun > PART => Ok(()),
+        begun => Err(begun),
+    })
+    .await;
+    // What is announced behind that frame is lost with it.
+    let shown = stand.history.last();
+    stand.change().await;
+    let killed = Instant::now();
+    mortal.control("stop?signal=KILL").await;
+    let begun = down.begun();
+    assert!(begun > PART, "the frame was whole before the end: {begun}");
+    assert_eq!(stand.history.last().rows, shown.rows, "it heard of what is behind the frame");
+    // What the kernel still holds arrives, and then nothing more.
+    relay.set(Fault::Pass).unwrap();
+    stand.is_noticed(name, killed, NOTICED).await;
+    let begun = down.begun();
+    println!("{name}: {begun} bytes of a frame that was never whole");
+    assert!(begun > PART, "the frame was whole: {begun}");
+    deleting.await.unwrap();
+    is_back(name, stand, &relay, &mortal).await;
+    mortal.admin.remove_collections(&["batch"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directus_that_is_killed_in_the_middle_of_a_frame_is_made_good_when_it_is_back() {
+    killed_within_a_frame("killed within a frame", Place::Direct).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directus_that_is_killed_in_the_middle_of_a_frame_to_our_server_is_made_good_when_it_is_back() {
+    killed_within_a_frame("killed within a frame to our server", Place::BehindOurServer).await;
 }
 
 /// Hazard H11: Directus knows nothing of what somebody else writes into its database.

@@ -330,7 +330,7 @@ mod tests {
     fn a_frame_that_is_too_long_to_be_kept_is_passed_over_and_those_after_it_are_found() {
         let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".as_slice();
         let short = b"\x81\x02hi".as_slice();
-        let said = [head, short, &long_text(5 << 20), short, &long_text(6 << 20), short].concat();
+        let said = [head, short, &long_text(9 << 20), short, &long_text(10 << 20), short].concat();
         for size in [1_000, said.len() / 2, said.len()] {
             let mut frames = Frames::default();
             let mut ends = Vec::new();
@@ -341,7 +341,7 @@ mod tests {
                 }
             }
             let first = head.len() + short.len();
-            let second = first + 10 + (5 << 20) + short.len();
+            let second = first + 10 + (9 << 20) + short.len();
             assert_eq!(ends, [first, second, said.len()], "in pieces of {size}");
             assert!(frames.is_open());
         }

@@ -84,7 +84,7 @@ const EVENT_OF_NOBODY: [&str; 2] = [r#"{"type":"subscription","event":"update","
 /// How the frame of a text begins that is a message of its own (RFC 6455, section 5.2).
 const TEXT: u8 = 0x81;
 /// More than any frame of ours; what is longer is passed over.
-const LONGEST: usize = 4 * 1024 * 1024;
+const LONGEST: usize = 8 * 1024 * 1024;
 
 /// The frames in what the server of a WebSocket says, however that is cut up.
 #[derive(Debug, Default)]
@@ -134,6 +134,11 @@ impl Frames {
     /// Whether there are none, and will be none any more.
     pub(crate) fn are_none(&self) -> bool {
         self.stage == Stage::Other
+    }
+
+    /// So many bytes are there of a frame that is not whole yet.
+    pub(crate) fn begun(&self) -> usize {
+        if self.is_open() { self.begun.len() } else { 0 }
     }
 
     /// The frames that are whole with these bytes, and with how many of them.
