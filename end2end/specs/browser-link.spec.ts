@@ -1,23 +1,14 @@
 import type { Locator, Page, Request } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
-import { expectNothingKept, holdings, inMegabytes, watchBegun } from "../support/cost.ts";
+import { balance, watchBegun } from "../support/cost.ts";
 import type { DirectusWriter } from "../support/directus.ts";
-import { badge, expect, needsControl, settled, test as base } from "../support/fixtures.ts";
-import { Link } from "../support/link.ts";
+import { badge, expect, needsControl, settled, test } from "../support/fixtures.ts";
+import type { Link } from "../support/link.ts";
 import { NOTICED, SOON, moments, noticed, now, recovery, watch } from "../support/moments.ts";
 import { explore } from "../support/table.ts";
 import { setVisibility } from "../support/visibility.ts";
-
-const test = base.extend<{ link: Link }>({
-  link: async ({ page }, use) => {
-    const link = await Link.open();
-    await use(link);
-    // First the page: what it is reading would be cut with the link, and the browser complains of that.
-    await page.close();
-    await link.close();
-  },
-});
+import type { Wire } from "../support/wire.ts";
 
 test.describe.configure({ timeout: 120_000 });
 needsControl();
@@ -68,7 +59,8 @@ async function heals(page: Page, link: Link, row: { title: Locator }, title: str
 }
 
 /** A page with one row, opened over the link. */
-async function opened(page: Page, link: Link, directus: DirectusWriter) {
+async function opened(page: Page, wire: Wire, link: Link, directus: DirectusWriter) {
+  const begun = await watchBegun(page);
   const post = await directus.createPost();
   await page.goto(link.url + explore("posts", { filter: { id: { _eq: post.id } }, fields: ["id", "title"] }));
   await settled(page);
@@ -78,6 +70,7 @@ async function opened(page: Page, link: Link, directus: DirectusWriter) {
   return {
     title,
     first: post.title,
+    isAsBefore: await balance(page, wire, begun),
     rename: (title: string) => directus.update("posts", post.id, { title }),
   };
 }
@@ -95,12 +88,13 @@ for (const { name, spoil, cause } of [
 ]) {
   test(`a link that is ${name} is told within 5 s, and the page is right within 2 s of the next socket`, async ({
     page,
+    wire,
     link,
     directus,
     complaints,
   }) => {
     complaints.allow(BROKEN_LINK);
-    const row = await opened(page, link, directus);
+    const row = await opened(page, wire, link, directus);
     const missed = `${row.first}, meanwhile`;
     const since = await now(page);
     await spoil(link);
@@ -121,6 +115,7 @@ for (const { name, spoil, cause } of [
     await row.rename(live);
     await expect(row.title).toHaveText(live);
     await expectInOrder(page, [row.first, missed, live]);
+    await row.isAsBefore(name);
   });
 }
 
@@ -132,13 +127,7 @@ test("a link that is cut for a moment, three times, is made good each time, and 
   complaints,
 }) => {
   complaints.allow(BROKEN_LINK);
-  const begun = await watchBegun(page);
-  const row = await opened(page, link, directus);
-  const subscribed = wire.alive.sort();
-  expect(subscribed.length).toBeGreaterThan(0);
-  const before = await begun();
-  expect(before.sockets).toBe(1);
-  const held = await holdings(page);
+  const row = await opened(page, wire, link, directus);
   for (const round of [1, 2, 3]) {
     const title = `${row.first}, ${round}`;
     const since = await now(page);
@@ -154,25 +143,19 @@ test("a link that is cut for a moment, three times, is made good each time, and 
   }
   await expectInOrder(page, [row.first, ...[1, 2, 3].map((round) => `${row.first}, ${round}`)]);
   expect(wire.opened, "one socket more for each cut, at least").toBeGreaterThanOrEqual(4);
-  await expect.poll(() => wire.open, "sockets that are open").toBe(1);
-  await expect.poll(() => wire.alive.sort(), "subscriptions").toEqual(subscribed);
-  await expect.poll(async () => (await begun()).timers, "timers").toBeLessThanOrEqual(before.timers);
-  await expect.poll(async () => (await begun()).sockets, "sockets that the page holds").toBe(1);
-  const left = await holdings(page);
-  const description = JSON.stringify({ before: inMegabytes(held), after: inMegabytes(left) });
-  test.info().annotations.push({ type: "link", description });
-  expectNothingKept(held, left);
+  await row.isAsBefore("cut three times");
 });
 
 test("a link that falls silent is found dead within 20 s, and the page is right soon after the next socket", async ({
   page,
+  wire,
   link,
   directus,
   complaints,
 }) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const row = await opened(page, link, directus);
+  const row = await opened(page, wire, link, directus);
   const missed = `${row.first}, meanwhile`;
   const since = await now(page);
   await link.halfOpen();
@@ -188,12 +171,19 @@ test("a link that falls silent is found dead within 20 s, and the page is right 
   await row.rename(live);
   await expect(row.title).toHaveText(live);
   await expectInOrder(page, [row.first, missed, live]);
+  await row.isAsBefore("silent", { unheard: 1 });
 });
 
-test("a tab that is seen after hours finds out at once that its link died meanwhile", async ({ page, link, directus, complaints }) => {
+test("a tab that is seen after hours finds out at once that its link died meanwhile", async ({
+  page,
+  wire,
+  link,
+  directus,
+  complaints,
+}) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const row = await opened(page, link, directus);
+  const row = await opened(page, wire, link, directus);
   const missed = `${row.first}, meanwhile`;
   // From here on the page's time goes by only where the test turns it.
   await page.clock.pauseAt(await page.evaluate(() => Date.now() + 10_000));
@@ -220,17 +210,19 @@ test("a tab that is seen after hours finds out at once that its link died meanwh
   await expect(badge(page)).toContainText("Connected", { timeout: 60_000 });
   await expectRightSoon(page, healed, missed, "hidden for hours", dead());
   await expectInOrder(page, [row.first, missed]);
+  await row.isAsBefore("hidden for hours", { unheard: 1 });
 });
 
 test("a machine that slept while its link died finds out by itself, though nobody says that it woke", async ({
   page,
+  wire,
   link,
   directus,
   complaints,
 }) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const row = await opened(page, link, directus);
+  const row = await opened(page, wire, link, directus);
   const missed = `${row.first}, meanwhile`;
   await link.halfOpen();
   await row.rename(missed);
@@ -243,11 +235,18 @@ test("a machine that slept while its link died finds out by itself, though nobod
 
   await heals(page, link, row, missed, "slept");
   await expectInOrder(page, [row.first, missed]);
+  await row.isAsBefore("slept", { unheard: 1 });
 });
 
-test("a slow link is not taken for dead, and the page is right as soon as it is quick", async ({ page, link, directus, complaints }) => {
+test("a slow link is not taken for dead, and the page is right as soon as it is quick", async ({
+  page,
+  wire,
+  link,
+  directus,
+  complaints,
+}) => {
   complaints.allow(BROKEN_LINK);
-  const row = await opened(page, link, directus);
+  const row = await opened(page, wire, link, directus);
   await link.slow(1_000);
   await row.rename(`${row.first}, slowly`);
   await expect(row.title).toHaveText(`${row.first}, slowly`, { timeout: 40_000 });
@@ -266,6 +265,7 @@ test("a slow link is not taken for dead, and the page is right as soon as it is 
   expect(took, "it was slow until then").toBeGreaterThan(0);
   expect(took).toBeLessThanOrEqual(SOON);
   expect(new Set(all.map(({ status }) => status))).toEqual(new Set(["connected"]));
+  await row.isAsBefore("slow");
 });
 
 for (const { name, spoil, late } of [
@@ -275,7 +275,7 @@ for (const { name, spoil, late } of [
   { name: "comes byte by byte", spoil: (link: Link) => link.split(1), late: 0 },
 ]) {
   test(`what ${name} is the same, and not taken for a bad link`, async ({ page, wire, link, directus }) => {
-    const row = await opened(page, link, directus);
+    const row = await opened(page, wire, link, directus);
     await spoil(link);
     const since = await now(page);
     const titles = ["first", "second", "third", "last"].map((word) => `${row.first}, ${word}`);
@@ -291,5 +291,6 @@ for (const { name, spoil, late } of [
     await expectInOrder(page, [row.first, ...titles]);
     expect(new Set(all.map(({ status }) => status))).toEqual(new Set(["connected"]));
     expect(wire.opened).toBe(1);
+    await row.isAsBefore(name);
   });
 }

@@ -1,4 +1,6 @@
-import { expect, type Page } from "@playwright/test";
+import { expect, type Page, test } from "@playwright/test";
+
+import type { Wire } from "./wire.ts";
 
 /** Times the frames that the page draws from now on; asking for them ends it. */
 export async function watchFrames(page: Page) {
@@ -66,16 +68,22 @@ export const inMegabytes = ({ heap, nodes, wasm }: Holdings) => ({
   wasm_mb: Number((wasm / MB).toFixed(1)),
 });
 
-/** The rows are as many as before: so is what the page holds, but for what is compiled meanwhile, and wasm's memory never shrinks. */
-export function expectNothingKept(before: Holdings, after: Holdings) {
+/**
+ * The rows are as many as before: so is what the page holds, but for what is compiled meanwhile, and wasm's memory never shrinks, so
+ * that it may have grown by so many MB.
+ */
+export function expectNothingKept(before: Holdings, after: Holdings, wasm_mb = 16) {
   expect(after.heap, "the heap of JavaScript").toBeLessThanOrEqual(before.heap * 1.25 + 2 * MB);
   expect(after.nodes, "nodes of the document").toBeLessThanOrEqual(before.nodes * 1.1 + 100);
-  expect(after.wasm, "the memory of wasm").toBeLessThanOrEqual(before.wasm + 16 * MB);
+  expect(after.wasm, "the memory of wasm").toBeLessThanOrEqual(before.wasm + wasm_mb * MB);
 }
 
-type Begun = { sockets: number; timers: number };
+type Begun = { sockets: number; ending: number; timers: number };
 
-/** What is left of all that the page has begun since its start: sockets that it has not let go, timers that are to come. */
+/**
+ * What is left of all that the page has begun since its start: sockets that it has not let go, how many of them are ending, timers
+ * that are to come.
+ */
 export async function watchBegun(page: Page) {
   await page.addInitScript(() => {
     const sockets: WeakRef<WebSocket>[] = [];
@@ -85,7 +93,9 @@ export async function watchBegun(page: Page) {
         sockets.push(new WeakRef<WebSocket>(this));
       }
     };
-    const timers = new Set<number>();
+    // By numbers of our own: wasm keeps them as 32 bits, and those of Playwright's clock are longer.
+    const timers = new Map<number, number>();
+    let begunTimers = 0;
     type Action = (...given: unknown[]) => void;
     const own = window as unknown as Record<
       "setTimeout" | "setInterval",
@@ -95,27 +105,59 @@ export async function watchBegun(page: Page) {
     for (const name of ["setTimeout", "setInterval"] as const) {
       const begin = own[name].bind(window);
       own[name] = (action, delay, ...given) => {
+        const timer = ++begunTimers;
         const act = () => {
           if (name === "setTimeout") timers.delete(timer);
           action(...given);
         };
-        const timer = begin(act, delay);
-        timers.add(timer);
+        timers.set(timer, begin(act, delay));
         return timer;
       };
     }
     for (const name of ["clearTimeout", "clearInterval"] as const) {
       const end = own[name].bind(window);
       own[name] = (timer) => {
-        if (timer !== undefined) timers.delete(timer);
-        end(timer);
+        end(timers.get(timer ?? NaN));
+        timers.delete(timer ?? NaN);
       };
     }
-    const left = () => ({ sockets: sockets.filter((socket) => socket.deref() !== undefined).length, timers: timers.size });
+    const left = () => {
+      const held = sockets.flatMap((socket) => socket.deref() ?? []);
+      const ending = held.filter(({ readyState }) => readyState === WebSocket.CLOSING);
+      return { sockets: held.length, ending: ending.length, timers: timers.size };
+    };
     Object.assign(window, { begun: left });
   });
   return async () => {
     await page.requestGC();
     return page.evaluate(() => (window as unknown as { begun: () => Begun }).begun());
+  };
+}
+
+/** The page's sockets, subscriptions, timers and memory, while all is well; to be asked after a fault whether all is back to that. */
+export async function balance(page: Page, wire: Wire, begun: Awaited<ReturnType<typeof watchBegun>>) {
+  const alive = () => [...new Set(wire.alive)].sort();
+  const subscribed = alive();
+  expect(subscribed.length).toBeGreaterThan(0);
+  const before = await begun();
+  expect(before.sockets).toBe(1);
+  const held = await holdings(page);
+  /**
+   * Of so many sockets the end may be unheard of: the browser says goodbye over a dead link for a minute, and of one that a page left
+   * when it went into the cache the test is never told.
+   */
+  return async (what: string, { unheard = 0, wasm_mb = undefined as number | undefined } = {}) => {
+    await expect.poll(() => Math.max(1, wire.open - unheard), "sockets that are open").toBe(1);
+    await expect.poll(alive, "subscriptions").toEqual(subscribed);
+    await expect.poll(async () => (await begun()).timers, "timers").toBeLessThanOrEqual(before.timers);
+    const open = async () => {
+      const { sockets, ending } = await begun();
+      return unheard > 0 ? sockets - ending : sockets;
+    };
+    await expect.poll(open, "sockets that the page holds").toBe(1);
+    const left = await holdings(page);
+    const description = `${what}: ${JSON.stringify({ before: inMegabytes(held), after: inMegabytes(left) })}`;
+    test.info().annotations.push({ type: "link", description });
+    expectNothingKept(held, left, wasm_mb);
   };
 }

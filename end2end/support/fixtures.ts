@@ -5,6 +5,7 @@ import { control } from "./control.ts";
 import { DirectusWriter } from "./directus.ts";
 import { type UserName, baseURL, users } from "./environment.ts";
 import { Gateway } from "./gateway.ts";
+import { Link } from "./link.ts";
 import { Wire } from "./wire.ts";
 
 type Fixtures = {
@@ -14,6 +15,8 @@ type Fixtures = {
   wire: Wire;
   /** A way to the demo server that lets no WebSocket through until it is told to, and does to its frames what the test says. */
   gateway: Gateway;
+  /** A way to the demo server that can be made bad. */
+  link: Link;
   /** Fails the test when the browser complains. */
   complaints: ConsoleWatch;
   /** Logs a whole browser context in, as the login page would. */
@@ -35,6 +38,13 @@ export const test = base.extend<Fixtures>({
     const gateway = await Gateway.listen();
     await use(gateway);
     gateway.close();
+  },
+  link: async ({ page }, use) => {
+    const link = await Link.open();
+    await use(link);
+    // First the page: what it is reading would be cut with the link, and the browser complains of that.
+    await page.close();
+    await link.close();
   },
   complaints: [
     async ({ page }, use) => {

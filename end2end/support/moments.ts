@@ -1,4 +1,4 @@
-import { type Page, test } from "@playwright/test";
+import { expect, type Page, test } from "@playwright/test";
 
 /** What a page showed from a moment on: how its connection was said to be, and the text of what is watched. */
 export type Moment = { at: number; status: string; text: string };
@@ -30,7 +30,8 @@ export async function watch(page: Page, selector: string) {
 export const moments = (page: Page) => page.evaluate(() => (window as unknown as { moments: Moment[] }).moments);
 export const now = (page: Page) => page.evaluate(() => performance.now());
 
-const note = (description: string) => test.info().annotations.push({ type: "link", description });
+/** For the report. */
+export const note = (description: string) => test.info().annotations.push({ type: "link", description });
 
 /**
  * How long after the first socket that opened since then the page was right; or after it was written, where that came later.
@@ -51,18 +52,43 @@ export async function recoveryWithOrWithoutSocket(page: Page, since: number, isR
   return took;
 }
 
-/** When the page was right first, and when its first socket after this moment opened: NaN for never. */
-async function firsts(page: Page, since: number, isRight: (text: string) => boolean) {
+/**
+ * When the page was right first, and when it said first after this moment that its link is lost, and that a socket opened: NaN for
+ * never.
+ */
+export async function firsts(page: Page, since: number, isRight: (text: string) => boolean) {
   const all = await moments(page);
   const right = all.find(({ text }) => isRight(text))?.at ?? NaN;
+  const lost = all.find(({ at, status }) => at >= since && status === "reconnecting")?.at ?? NaN;
   const opens = ({ at, status }: Moment, place: number) => at >= since && status === "connected" && all[place - 1]?.status !== status;
-  return { right, connected: all.find(opens)?.at ?? NaN };
+  return { right, lost, connected: all.find(opens)?.at ?? NaN };
 }
 
 /** How long after this moment the page first said that its link is lost. */
 export async function noticed(page: Page, since: number, what: string) {
-  const lost = (await moments(page)).find(({ at, status }) => at >= since && status === "reconnecting");
-  const took = Math.round((lost?.at ?? NaN) - since);
+  const { lost } = await firsts(page, since, () => false);
+  const took = Math.round(lost - since);
   note(`${what}: noticed after ${took} ms`);
   return took;
+}
+
+/** How long after this moment a socket of the page opened first. */
+export async function reconnected(page: Page, since: number, what: string) {
+  const { connected } = await firsts(page, since, () => false);
+  const took = Math.round(connected - since);
+  note(`${what}: a socket after ${took} ms`);
+  return took;
+}
+
+/** This text was there all the time, once. */
+export async function expectThereOnce(page: Page, text: string) {
+  const times = (await moments(page)).map((moment) => moment.text.split(text).length - 1);
+  expect(new Set(times), "no blank, and no double").toEqual(new Set([1]));
+}
+
+/** Once this was so, it stayed so. */
+export async function expectNoWayBack(page: Page, isRight: (text: string) => boolean) {
+  const right = (await moments(page)).map(({ text }) => isRight(text));
+  expect(right.includes(true)).toBe(true);
+  expect(right.slice(right.indexOf(true)), "no old state after a newer one").not.toContain(false);
 }
