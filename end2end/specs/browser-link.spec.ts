@@ -5,9 +5,9 @@ import { balance, watchBegun } from "../support/cost.ts";
 import type { DirectusWriter } from "../support/directus.ts";
 import { badge, expect, needsControl, settled, test } from "../support/fixtures.ts";
 import type { Link } from "../support/link.ts";
-import { NOTICED, SOON, moments, noticed, now, recovery, watch } from "../support/moments.ts";
+import { NOTICED, SOON, firsts, moments, note, noticed, now, recovery, watch } from "../support/moments.ts";
 import { explore } from "../support/table.ts";
-import { setVisibility } from "../support/visibility.ts";
+import { lookAt, setVisibility } from "../support/visibility.ts";
 import type { Wire } from "../support/wire.ts";
 
 test.describe.configure({ timeout: 120_000 });
@@ -144,6 +144,53 @@ test("a link that is cut for a moment, three times, is made good each time, and 
   await expectInOrder(page, [row.first, ...[1, 2, 3].map((round) => `${row.first}, ${round}`)]);
   expect(wire.opened, "one socket more for each cut, at least").toBeGreaterThanOrEqual(4);
   await row.isAsBefore("cut three times");
+});
+
+/** No event is shorter. */
+const EVENT = 75;
+/** No socket hears less at first: the answer to its upgrade, and an acknowledgement for each of three subscriptions. */
+const WELCOME = 345;
+/** The bytes in between are as these are. */
+const STEP = 6;
+
+test("a link that is cut at any byte of an event, and at any byte of what each new socket hears first, is made good each time", async ({
+  page,
+  wire,
+  link,
+  directus,
+  complaints,
+}) => {
+  complaints.allow(BROKEN_LINK);
+  test.setTimeout(240_000);
+  const row = await opened(page, wire, link, directus);
+  const titles = [row.first];
+  const worst = { noticed: 0, right: 0 };
+  for (let bytes = 0; bytes < WELCOME; bytes += STEP) {
+    const title = `${row.first}, ${bytes}`;
+    titles.push(title);
+    const [tries, since] = [wire.opened, await now(page)];
+    await link.cutAfter(bytes);
+    await row.rename(title);
+    if (bytes >= EVENT) await link.cut();
+    const ended = () => wire.opened - wire.open;
+    await expect.poll(ended, { message: "a try that is cut, too", intervals: [20] }).toBeGreaterThan(tries);
+    await link.pass();
+    const healed = await now(page);
+    // One that opened before is not the next one.
+    await link.cut();
+    await lookAt(page);
+    await expect(row.title).toHaveText(title);
+    const connected = async () => (await firsts(page, healed, () => false)).connected;
+    await expect.poll(connected, { intervals: [20] }).toBeGreaterThan(healed);
+    worst.noticed = Math.max(worst.noticed, (await firsts(page, since, () => false)).lost - since);
+    worst.right = Math.max(worst.right, (await firsts(page, healed, (text) => text === title)).right - (await connected()));
+  }
+  const { noticed: late, right } = worst;
+  note(`cut at any byte: at worst noticed after ${Math.round(late)} ms, and right ${Math.round(right)} ms after the socket opened`);
+  expect(late).toBeLessThanOrEqual(NOTICED);
+  expect(right).toBeLessThanOrEqual(SOON);
+  await expectInOrder(page, titles);
+  await row.isAsBefore("cut at any byte");
 });
 
 test("a link that falls silent is found dead within 20 s, and the page is right soon after the next socket", async ({

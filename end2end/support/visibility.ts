@@ -7,3 +7,6 @@ export async function setVisibility(page: Page, state: "hidden" | "visible") {
     document.dispatchEvent(new Event("visibilitychange"));
   }, state);
 }
+
+/** What they are told when somebody looks at the page that was in sight all the time. */
+export const lookAt = (page: Page) => page.evaluate(() => void window.dispatchEvent(new Event("focus")));
