@@ -3,9 +3,9 @@ import type { Locator, Page, Request } from "@playwright/test";
 import { BROKEN_LINK } from "../support/console.ts";
 import { balance, watchBegun } from "../support/cost.ts";
 import type { DirectusWriter } from "../support/directus.ts";
-import { badge, expect, needsControl, settled, test } from "../support/fixtures.ts";
+import { badge, countdown, expect, needsControl, settled, test } from "../support/fixtures.ts";
 import type { Link } from "../support/link.ts";
-import { NOTICED, SOON, firsts, moments, note, noticed, now, recovery, watch } from "../support/moments.ts";
+import { NOTICED, SOON, firsts, moments, note, noticed, now, reconnected, recovery, watch } from "../support/moments.ts";
 import { explore } from "../support/table.ts";
 import { lookAt, setVisibility } from "../support/visibility.ts";
 import type { Wire } from "../support/wire.ts";
@@ -179,11 +179,16 @@ test("a link that is cut at any byte of an event, and at any byte of what each n
     // One that opened before is not the next one.
     await link.cut();
     await lookAt(page);
-    await expect(row.title).toHaveText(title);
-    const connected = async () => (await firsts(page, healed, () => false)).connected;
-    await expect.poll(connected, { intervals: [20] }).toBeGreaterThan(healed);
-    worst.noticed = Math.max(worst.noticed, (await firsts(page, since, () => false)).lost - since);
-    worst.right = Math.max(worst.right, (await firsts(page, healed, (text) => text === title)).right - (await connected()));
+    const made = () => firsts(page, healed, (text) => text === title);
+    const done = async () => {
+      const { right, connected } = await made();
+      return Math.min(right, connected);
+    };
+    await expect.poll(done, { message: "right, and on a new socket", intervals: [20] }).toBeGreaterThan(since);
+    const { right, connected } = await made();
+    const { lost } = await firsts(page, since, () => false);
+    worst.noticed = Math.max(worst.noticed, lost - since);
+    worst.right = Math.max(worst.right, right - connected);
   }
   const { noticed: late, right } = worst;
   note(`cut at any byte: at worst noticed after ${Math.round(late)} ms, and right ${Math.round(right)} ms after the socket opened`);
@@ -283,6 +288,85 @@ test("a machine that slept while its link died finds out by itself, though nobod
   await heals(page, link, row, missed, "slept");
   await expectInOrder(page, [row.first, missed]);
   await row.isAsBefore("slept", { unheard: 1 });
+});
+
+/** In how many seconds the page tries by itself, as it says. */
+async function secondsLeft(page: Page) {
+  return Number(/in (\d+) s/.exec((await countdown(page).textContent()) ?? "")?.[1] ?? 0);
+}
+
+/** By itself the page would try in so many seconds, and not at once. */
+const FAR = 5;
+/** A try is made and has come through, on a machine with much to do. */
+const AT_ONCE = 1_000;
+
+for (const { name, prepare, wake } of [
+  {
+    name: "the browser says that there is a network",
+    prepare: (page: Page) => page.context().setOffline(true),
+    wake: (page: Page) => page.context().setOffline(false),
+  },
+  { name: "somebody looks at the page", wake: lookAt },
+  { name: "somebody asks for it", wake: (page: Page) => page.getByRole("button", { name: "Try now" }).click() },
+]) {
+  test(`after a minute of refusals there is a try at once when ${name}`, async ({ page, wire, link, directus, complaints }) => {
+    complaints.allow(BROKEN_LINK);
+    await page.clock.install();
+    const row = await opened(page, wire, link, directus);
+    const missed = `${row.first}, meanwhile`;
+    // From here on the page's time goes by only where the test turns it.
+    await page.clock.pauseAt(await page.evaluate(() => Date.now() + 10_000));
+    await link.refuse();
+    await row.rename(missed);
+    await expect(badge(page)).toContainText("Reconnecting");
+    for (let second = 0; second < 60 || (await secondsLeft(page)) < FAR; second++) await page.clock.runFor(1_000);
+    await prepare?.(page);
+    await link.pass();
+    await expect(row.title).toHaveText(row.first);
+    await expect(badge(page)).toContainText("Reconnecting");
+    await wake(page);
+    // Though no time goes by for the page.
+    await expect(badge(page)).toContainText("Connected", { timeout: SOON });
+    await expect(row.title).toHaveText(missed, { timeout: SOON });
+    await page.clock.resume();
+    await expectInOrder(page, [row.first, missed]);
+    await row.isAsBefore(name);
+  });
+}
+
+test("a link that is refused for a minute by everybody's clock is said to be lost all the time, and good at once for who asks", async ({
+  page,
+  wire,
+  link,
+  directus,
+  complaints,
+}) => {
+  complaints.allow(BROKEN_LINK);
+  test.setTimeout(180_000);
+  const row = await opened(page, wire, link, directus);
+  const missed = `${row.first}, meanwhile`;
+  const since = await now(page);
+  await link.refuse();
+  await row.rename(missed);
+  await expect.poll(() => now(page), { timeout: 70_000 }).toBeGreaterThanOrEqual(since + 60_000);
+  await expect.poll(() => secondsLeft(page), { timeout: 60_000 }).toBeGreaterThanOrEqual(FAR);
+  expect(await noticed(page, since, "refused for a minute")).toBeLessThanOrEqual(NOTICED);
+  const said = (await moments(page)).map(({ status }) => status);
+  expect(new Set(said.slice(said.indexOf("reconnecting")))).toEqual(new Set(["reconnecting"]));
+  await expect(row.title).toHaveText(row.first);
+
+  await link.pass();
+  const clicked = page.evaluate(
+    () => new Promise<number>((resolve) => addEventListener("click", () => resolve(performance.now()), { once: true, capture: true })),
+  );
+  await page.getByRole("button", { name: "Try now" }).click();
+  const asked = await clicked;
+  await expect(badge(page)).toContainText("Connected");
+  await expect(row.title).toHaveText(missed);
+  expect(await reconnected(page, asked, "refused for a minute")).toBeLessThanOrEqual(AT_ONCE);
+  expect(await recovery(page, asked, (text) => text === missed, "refused for a minute")).toBeLessThanOrEqual(SOON);
+  await expectInOrder(page, [row.first, missed]);
+  await row.isAsBefore("refused for a minute");
 });
 
 test("a slow link is not taken for dead, and the page is right as soon as it is quick", async ({
