@@ -98,7 +98,8 @@ pub(crate) enum Op {
         at: Collection,
         events: u16,
     },
-    /// A tag is put where another one is, by hand (`/utils/sort`, hazard H15): the others are counted anew, and only the one is announced.
+    /// A tag is put where another one is, by hand (`/utils/sort`, hazard H15): the others are counted anew, and only the one is
+    /// announced.
     Sort {
         pick: u8,
         to: u8,

@@ -204,7 +204,8 @@ pub(crate) struct World {
     pub(crate) rows_written: u64,
     /// When all is shown that a transaction announced before it waited, and the last storm is over.
     pub(crate) settles_at: Millis,
-    /// Tags that were written to since the last check; and the one that was put elsewhere by hand, if nothing else happened to it.
+    /// Tags that were written to since the last check; and the one that was put elsewhere by hand, if nothing else happened
+    /// to it.
     touched: HashSet<Value>,
     sorted: Option<Value>,
     pub(crate) all_reads: u64,
@@ -1190,7 +1191,8 @@ impl World {
             let is_sorted_by = sort.iter().any(|field| field.trim_start_matches('-') == Field::Rank.name());
             let is_there = key.as_ref().is_some_and(|key| watched.view.has(key));
             // Without a sort, nobody but Directus knows the order, and all is read.
-            watched.untold |= !sort.is_empty() && !(shows && is_sorted_by && is_there);
+            let is_told = sort.is_empty() || shows && is_sorted_by && is_there;
+            watched.untold |= !is_told;
         }
         self.written(at, EventKind::Update, vec![item.clone()], true);
         self.sorted = Some(item);
