@@ -52,6 +52,9 @@ const BOUND_OVER_DEAD_CONNECTIONS: Duration = Duration::from_secs(35);
 const BOUND_WITHOUT_SOCKET: Duration = Duration::from_secs(75);
 /// A run of so long has time for faults that last a minute.
 const LONG: Duration = Duration::from_secs(10 * 60);
+/// The faults of a long run in which the pages are left, and in which links are refused for a minute; later ones come by chance.
+const PAGES_LEFT: u64 = 2;
+const MINUTE_REFUSED: u64 = 4;
 /// How often an observer that is not right yet is looked at.
 const LOOK: Duration = Duration::from_millis(25);
 /// What was right must still be right then: no late answer may bring an older state back.
@@ -211,6 +214,7 @@ struct Tally {
     rule_changes: u64,
     /// Pages that were left, and came back as they were.
     from_cache: u64,
+    minutes_refused: u64,
 }
 
 /// By then each writer has written, and something has gone wrong: one round in four has no faults.
@@ -236,6 +240,7 @@ impl Tally {
             () if course.time >= LONG && self.from_cache == 0 => {
                 Some("no page came back out of the browser's cache as it was")
             }
+            () if course.time >= LONG && self.minutes_refused == 0 => Some("no link was refused for a minute"),
             () => None,
         }
     }
@@ -265,6 +270,7 @@ impl Tally {
             "server_restarts": self.server_restarts,
             "rule_changes": self.rule_changes,
             "pages_from_cache": self.from_cache,
+            "minutes_refused": self.minutes_refused,
             "mirrors": cast.mirrors,
             "pages": cast.pages,
             "checks": self.checks,
@@ -510,7 +516,11 @@ impl<'a> World<'a> {
         self.change_rules(tally)?;
         for _ in 0..faults {
             tally.faults += 1;
+            // What is rare is seen in each long run.
+            let (is_left, is_minute) = (tally.faults == PAGES_LEFT, tally.faults == MINUTE_REFUSED);
             match self.random.index(17) {
+                _ if self.time >= LONG && is_left => self.pages_away(Absence::Left, tally)?,
+                _ if self.time >= LONG && is_minute => self.refused_for_a_minute(tally)?,
                 0 => {
                     let signal = if self.random.once_in(3) { Signal::SIGTERM } else { Signal::SIGKILL };
                     self.deed(format!("Directus is ended by {signal}, and started again"));
@@ -530,11 +540,7 @@ impl<'a> World<'a> {
                 }
                 2 | 14 | 15 => {
                     let absence = [Absence::Offline, Absence::Hidden, Absence::Left][self.random.index(3)];
-                    self.deed(format!("the pages are away for a while: {absence:?}"));
-                    self.set_absent(absence, true)?;
-                    let waited = self.some_time(500, 4_000);
-                    tally.from_cache += self.set_absent(absence, false)?;
-                    waited?;
+                    self.pages_away(absence, tally)?;
                 }
                 3 => {
                     let share = self.random.between(1, 3);
@@ -561,18 +567,7 @@ impl<'a> World<'a> {
                     self.some_time(300, 4_000)?;
                     set(&self.behind, Fault::Pass)?;
                 }
-                16 if self.time >= LONG && self.random.once_in(3) => {
-                    self.deed("for a minute our server cannot be had by some, or has no Directus".to_owned());
-                    let before = self.before_some(Fault::Refuse)?;
-                    let is_behind = self.random.once_in(2);
-                    if is_behind {
-                        set(&self.behind, Fault::Refuse)?;
-                    }
-                    let waited = pause(Duration::from_secs(60));
-                    set(&self.behind, Fault::Pass)?;
-                    self.made_good(before)?;
-                    waited?;
-                }
+                16 if self.time >= LONG && self.random.once_in(3) => self.refused_for_a_minute(tally)?,
                 _ => {
                     let fault = self.fault();
                     let before = self.before_some(fault)?;
@@ -585,6 +580,27 @@ impl<'a> World<'a> {
             self.change_rules(tally)?;
         }
         Ok(())
+    }
+
+    fn pages_away(&mut self, absence: Absence, tally: &mut Tally) -> Result<()> {
+        self.deed(format!("the pages are away for a while: {absence:?}"));
+        self.set_absent(absence, true)?;
+        let waited = self.some_time(500, 4_000);
+        tally.from_cache += self.set_absent(absence, false)?;
+        waited
+    }
+
+    fn refused_for_a_minute(&mut self, tally: &mut Tally) -> Result<()> {
+        self.deed("for a minute our server cannot be had by some, or has no Directus".to_owned());
+        tally.minutes_refused += 1;
+        let before = self.before_some(Fault::Refuse)?;
+        if before.is_empty() || self.random.once_in(2) {
+            set(&self.behind, Fault::Refuse)?;
+        }
+        let waited = pause(Duration::from_secs(60));
+        set(&self.behind, Fault::Pass)?;
+        self.made_good(before)?;
+        waited
     }
 
     /// A fault between our server, or Directus, and some who watch; who they are.
@@ -864,11 +880,17 @@ mod tests {
             assert!(tally.shows_nothing(&course, &line).is_some(), "{silent}");
         }
         let long = Course { time: LONG, ..course };
-        for (rule_changes, from_cache, shows) in [(1, 1, true), (0, 1, false), (1, 0, false)] {
-            let rows_by = tally.rows_by.clone();
-            let tally =
-                Tally { rounds: ROUNDS_TO_SHOW, faults: 3, rows_by, rule_changes, from_cache, ..Tally::default() };
-            assert_eq!(tally.shows_nothing(&long, &happened).is_none(), shows);
+        let all = Tally { rule_changes: 1, from_cache: 1, minutes_refused: 1, rows_by: tally.rows_by.clone(), ..tally };
+        assert_eq!(all.shows_nothing(&long, &happened), None);
+        for forget in [
+            (|tally: &mut Tally| tally.rule_changes = 0) as fn(&mut Tally),
+            |tally| tally.from_cache = 0,
+            |tally| tally.minutes_refused = 0,
+        ] {
+            let rows_by = all.rows_by.clone();
+            let mut idle = Tally { rows_by, ..all };
+            forget(&mut idle);
+            assert!(idle.shows_nothing(&long, &happened).is_some());
         }
         let limited = Course { pressure_limiter: true, ..course };
         assert!(tally.shows_nothing(&limited, &happened).is_some());
