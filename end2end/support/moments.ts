@@ -1,7 +1,7 @@
 import { expect, type Page, test } from "@playwright/test";
 
-/** What a page showed from a moment on: how its connection was said to be, and the text of what is watched. */
-export type Moment = { at: number; status: string; text: string };
+/** What a page showed from a moment on: how its connection and its list were said to be, and the text of what is watched. */
+export type Moment = { at: number; status: string; live: string; text: string };
 
 /** By then the status says that a link is lost. */
 export const NOTICED = 5_000;
@@ -14,12 +14,13 @@ export async function watch(page: Page, selector: string) {
     const look = () => ({
       at: performance.now(),
       status: document.querySelector(".badge")?.getAttribute("data-status") ?? "",
+      live: document.querySelector("[data-live]")?.getAttribute("data-live") ?? "",
       text: document.querySelector(selector)?.textContent ?? "",
     });
     const moments = [look()];
     const note = () => {
       const [now, last] = [look(), moments.at(-1)];
-      if (now.status !== last?.status || now.text !== last.text) moments.push(now);
+      if (now.status !== last?.status || now.live !== last.live || now.text !== last.text) moments.push(now);
     };
     const everything = { subtree: true, childList: true, characterData: true, attributes: true };
     new MutationObserver(note).observe(document.body, everything);
@@ -70,6 +71,13 @@ export async function noticed(page: Page, since: number, what: string) {
   const took = Math.round(lost - since);
   note(`${what}: noticed after ${took} ms`);
   return took;
+}
+
+/** From one moment to another one, the list never said that it is kept right. */
+export async function expectNotLive(page: Page, from: number, to: number) {
+  const said = (await moments(page)).filter(({ at }) => at >= from && at <= to).map(({ live }) => live);
+  expect(said.length).toBeGreaterThan(0);
+  expect(said, "what the list says of itself").not.toContain("live");
 }
 
 /** How long after this moment a socket of the page opened first. */

@@ -20,7 +20,7 @@ cargo xtask: gets what is missing, starts Directus, builds, serves, tests
   cargo xtask directus   only that Directus
   cargo xtask test       everything that we promise, tested for real
   cargo xtask soak       writers, faults, mirrors and pages: at each pause all of them must show what REST gives
-  cargo xtask mutants    deliberate faults of the engine, each of which the tests must find
+  cargo xtask mutants    deliberate faults of the library, each of which the tests must find
   cargo xtask bench      what is compared side by side
   cargo xtask build      the page and the server, for a look at the result
 
@@ -61,7 +61,7 @@ cargo xtask test [PART…] [OPTIONS] [-- ARGUMENTS]: all parts, or those that ar
 The last line is `N passed, N failed`; logs of what failed are in target/test-logs.";
 
 const MUTANTS_HELP: &str = "\
-cargo xtask mutants [NAME…] [OPTIONS]: puts one fault after the other into a copy of the engine; the model and the
+cargo xtask mutants [NAME…] [OPTIONS]: puts one fault after the other into a copy of the library; the model and the
 unit tests must find each. All faults, or those whose name contains NAME.
 
   --list                    the faults, where they are, and why somebody could make them

@@ -410,7 +410,7 @@ fn storm(shape: u8, seed: u64, events: u16) -> Result<Storm, String> {
     }
     world.attach(0, shape, First::Fresh)?;
     let id = world.slots[&0];
-    // In its first ten seconds a list reads the whole of what is announced.
+    // By then its first reads are over, too: see [`PAST_THE_FIRST`].
     world.pass(15_000)?;
     let (reads, before) = (world.reads()[&id], world.remembered());
     let mut most = before;

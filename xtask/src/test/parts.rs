@@ -101,7 +101,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "mutants",
-        about: "deliberate faults of the engine, each of which the tests must find",
+        about: "deliberate faults of the library, each of which the tests must find",
         long: true,
         run: mutants,
     },
