@@ -2,17 +2,16 @@
 //! without: what only the login may read leaves though nobody writes to it, what anybody may read stays and misses nothing.
 #![cfg(feature = "ssr")]
 
+#[path = "real/history.rs"]
+mod history;
 mod real;
 mod server;
 #[path = "real/visitor.rs"]
 mod visitor;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use history::History;
 use leptos::prelude::GetUntracked;
 use leptos_directus::{ConnectionStatus, Error, LiveRows, LiveStatus, NativeOptions, Snapshot};
 use real::{Admin, PATIENCE, counting_key, eventually, field, variable};
@@ -34,33 +33,26 @@ const SOON: Duration = Duration::from_secs(2);
 /// By then a list without one is read again.
 const POLLED: Duration = Duration::from_secs(35);
 
-/// Everything that a list ever showed.
+/// A list, and everything that it ever showed.
 struct Watched {
-    shown: Arc<Mutex<Vec<(Instant, Snapshot)>>>,
+    history: History<Snapshot>,
     reader: JoinHandle<()>,
 }
 
 impl Watched {
-    fn of(mut list: LiveRows) -> Self {
-        let shown = Arc::<Mutex<Vec<_>>>::default();
-        let all = Arc::clone(&shown);
-        let reader = tokio::spawn(async move {
-            while let Some(snapshot) = list.next().await {
-                all.lock().unwrap().push((Instant::now(), snapshot));
-            }
-        });
-        Self { shown, reader }
+    fn of(list: LiveRows) -> Self {
+        let (history, reader) = History::of(list);
+        Self { history, reader }
     }
 
     fn last(&self) -> Snapshot {
-        self.shown.lock().unwrap().last().map(|(_, shown)| shown.clone()).unwrap_or_default()
+        self.history.last()
     }
 
     /// When it first showed this, after it had been live.
     fn first(&self, is_wanted: impl Fn(&Snapshot) -> bool) -> Option<Instant> {
-        let all = self.shown.lock().unwrap();
-        let mut since_live = all.iter().skip_while(|(_, shown)| shown.status != LiveStatus::Live);
-        since_live.find(|(_, shown)| is_wanted(shown)).map(|(at, _)| *at)
+        let live = self.history.all().into_iter().find(|(_, shown)| shown.status == LiveStatus::Live)?.0;
+        self.history.first(live, is_wanted)
     }
 
     async fn becomes(&self, what: &str, is_wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
@@ -73,7 +65,7 @@ impl Watched {
 
     /// No row went once it was there.
     fn never_blanked(&self) {
-        let all = self.shown.lock().unwrap();
+        let all = self.history.all();
         for ((_, before), (_, after)) in all.iter().zip(all.iter().skip(1)) {
             assert!(before.rows.iter().all(|row| after.rows.contains(row)), "{before:?}, and then {after:?}");
         }

@@ -4,6 +4,8 @@
 //! is a link.
 #![cfg(feature = "ssr")]
 
+#[path = "real/history.rs"]
+mod history;
 #[path = "real/meddler.rs"]
 mod meddler;
 #[path = "real/mortal.rs"]
@@ -26,7 +28,7 @@ use std::{
 };
 
 use any_spawner::Executor;
-use futures::StreamExt;
+use history::History;
 use leptos::{
     prelude::{Effect, Get, GetUntracked, Owner},
     reactive::computed::ScopedFuture,
@@ -76,31 +78,11 @@ fn fields() -> Vec<Value> {
     vec![field("owner", "string"), field("version", "integer"), field("text", "text")]
 }
 
-/// Everything that a list ever showed, or that the connection's status ever was.
-#[derive(Clone, Default)]
-struct History<T>(Arc<Mutex<Vec<(Instant, T)>>>);
-
-impl<T: Clone + Default> History<T> {
-    fn push(&self, shown: T) {
-        self.0.lock().unwrap().push((Instant::now(), shown));
-    }
-
-    fn last(&self) -> T {
-        self.0.lock().unwrap().last().map(|(_, shown)| shown.clone()).unwrap_or_default()
-    }
-
-    /// When it first showed, after `since`, what is wanted.
-    fn first(&self, since: Instant, is_wanted: impl Fn(&T) -> bool) -> Option<Instant> {
-        let all = self.0.lock().unwrap();
-        all.iter().find(|(at, shown)| *at >= since && is_wanted(shown)).map(|(at, _)| *at)
-    }
-}
-
 impl History<Snapshot> {
     fn check(&self) {
         let mut newest: HashMap<i64, i64> = HashMap::new();
         let mut had_rows = false;
-        for (_, snapshot) in self.0.lock().unwrap().iter() {
+        for (_, snapshot) in self.all() {
             assert!(!had_rows || !snapshot.rows.is_empty(), "it blanked: {snapshot:?}");
             had_rows |= !snapshot.rows.is_empty();
             let mut seen = Vec::new();
@@ -163,14 +145,7 @@ impl Stand {
             Effect::new_isomorphic(move |_| statuses.push(status.get()));
         });
         let parsed = Query::from_json(&query.to_string()).unwrap();
-        let mut rows = scope.with(|| directus.watch(collection, parsed, list));
-        let history = History::<Snapshot>::default();
-        let all = history.clone();
-        let reader = tokio::spawn(async move {
-            while let Some(snapshot) = rows.next().await {
-                all.push(snapshot);
-            }
-        });
+        let (history, reader) = History::of(scope.with(|| directus.watch(collection, parsed, list)));
         let mut stand = Self {
             admin,
             path,
