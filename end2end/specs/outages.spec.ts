@@ -165,9 +165,11 @@ test("offline and back: what was missed is there", async ({ page, wire, context,
   const isAsBefore = await balance(page, wire, begun);
   await watch(page, STORIES);
   // The browser has to be told first.
-  const told = page.evaluate(() => new Promise<number>((tell) => addEventListener("offline", () => tell(performance.now()))));
+  await page.evaluate(() => addEventListener("offline", () => Object.assign(window, { toldAt: performance.now() })));
   await context.setOffline(true);
-  const since = await told;
+  const toldAt = () => page.evaluate(() => (window as unknown as { toldAt?: number }).toldAt ?? 0);
+  await expect.poll(toldAt).toBeGreaterThan(0);
+  const since = await toldAt();
   // Noticed by the page, not only by the browser: the socket looks open for long.
   await expect(badge(page)).toContainText("Reconnecting", { timeout: 20_000 });
   expect(await noticed(page, since, "offline")).toBeLessThanOrEqual(NOTICED);
