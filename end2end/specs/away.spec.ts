@@ -2,6 +2,7 @@ import { type LaunchOptions, type Page, chromium } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
 import { balance, watchBegun } from "../support/cost.ts";
+import type { DirectusWriter } from "../support/directus.ts";
 import { badge, expect, needsControl, settled, story, test } from "../support/fixtures.ts";
 import {
   NOTICED,
@@ -17,6 +18,20 @@ import {
 } from "../support/moments.ts";
 import { setVisibility } from "../support/visibility.ts";
 import { Wire } from "../support/wire.ts";
+
+/** The front page with two posts, and its balance; what it shows of them is written down from now on. */
+async function opened(page: Page, wire: Wire, directus: DirectusWriter) {
+  const begun = await watchBegun(page);
+  const [stays, post] = [await directus.createPost(), await directus.createPost()];
+  // Somewhere to come forward from.
+  await page.goto("/login");
+  await page.goto("/");
+  await settled(page);
+  const isAsBefore = await balance(page, wire, begun);
+  await expect(story(page, stays.title)).toBeVisible();
+  await watch(page, "main");
+  return { stays, post, isAsBefore };
+}
 
 /** The page's scripts are told how often it came out of the cache, and when last. */
 async function watchCache(page: Page) {
@@ -47,15 +62,8 @@ test("a page that comes back from the back/forward cache is the same page, with 
   try {
     const page = await browser.newPage({ baseURL });
     const wire = new Wire(page);
-    const begun = await watchBegun(page);
-    const [stays, post] = [await directus.createPost(), await directus.createPost()];
-    await page.goto("/login");
-    await page.goto("/");
-    await settled(page);
+    const { stays, post, isAsBefore } = await opened(page, wire, directus);
     const sockets = wire.opened;
-    const isAsBefore = await balance(page, wire, begun);
-    await expect(story(page, stays.title)).toBeVisible();
-    await watch(page, "main");
     const { cached, seen } = await watchCache(page);
     await page.goto("about:blank");
     const missed = await directus.createPost();
@@ -97,14 +105,7 @@ test.describe("while the page was in the back/forward cache its link went away",
     const browser = await withCache(launchOptions);
     try {
       const page = await browser.newPage({ baseURL: link.url });
-      const wire = new Wire(page);
-      const begun = await watchBegun(page);
-      const [stays, post] = [await directus.createPost(), await directus.createPost()];
-      await page.goto("/");
-      await settled(page);
-      const isAsBefore = await balance(page, wire, begun);
-      await expect(story(page, stays.title)).toBeVisible();
-      await watch(page, "main");
+      const { stays, post, isAsBefore } = await opened(page, new Wire(page), directus);
       const { cached, seen } = await watchCache(page);
       await page.goto("about:blank");
       await link.refuse();
@@ -138,13 +139,7 @@ test("a tab that was hidden for hours is right as soon as it is seen, without a 
 }) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const begun = await watchBegun(page);
-  const [stays, post] = [await directus.createPost(), await directus.createPost()];
-  await page.goto("/");
-  await settled(page);
-  const isAsBefore = await balance(page, wire, begun);
-  await expect(story(page, stays.title)).toBeVisible();
-  await watch(page, "main");
+  const { stays, post, isAsBefore } = await opened(page, wire, directus);
   await page.evaluate(() => Object.assign(window, { samePage: true }));
   await setVisibility(page, "hidden");
   await page.clock.fastForward("03:00:00");
@@ -172,13 +167,7 @@ test("a machine that slept without a network is right when it wakes", async ({
 }) => {
   complaints.allow(BROKEN_LINK);
   await page.clock.install();
-  const begun = await watchBegun(page);
-  const [stays, post] = [await directus.createPost(), await directus.createPost()];
-  await page.goto("/");
-  await settled(page);
-  const isAsBefore = await balance(page, wire, begun);
-  await expect(story(page, stays.title)).toBeVisible();
-  await watch(page, "main");
+  const { stays, post, isAsBefore } = await opened(page, wire, directus);
   await context.setOffline(true);
   const missed = await directus.createPost();
   await directus.delete("posts", post.id);

@@ -2,8 +2,9 @@ import type { BrowserContext, Page } from "@playwright/test";
 
 import { BROKEN_LINK } from "../support/console.ts";
 import { control } from "../support/control.ts";
+import type { DirectusWriter } from "../support/directus.ts";
 import { users } from "../support/environment.ts";
-import { badge, expect, needsControl, settled, test } from "../support/fixtures.ts";
+import { type Fixtures, badge, expect, needsControl, settled, test } from "../support/fixtures.ts";
 import { NOTICED, SOON, moments, now, noticed, recovery, watch } from "../support/moments.ts";
 import { asTable, explore, table } from "../support/table.ts";
 
@@ -30,15 +31,8 @@ const wires = (text: string) => ({ filter: { text: { _starts_with: text } }, fie
 const code = () => `TEST-${crypto.randomUUID().slice(0, 6)}`;
 const name = (page: Page, text: string) => page.getByRole("navigation").getByRole("link", { name: text, exact: true });
 
-test("what only a login may read leaves with it, though nobody writes, and is back with the next one", async ({
-  page,
-  context,
-  wire,
-  logIn,
-  directus,
-  complaints,
-}) => {
-  complaints.allow(BROKEN_LINK);
+/** A page of Ada's, whose login ends soon, with a row that only a login may read. */
+async function opened(page: Page, context: BrowserContext, logIn: Fixtures["logIn"], directus: DirectusWriter) {
   const secret = `A secret ${crypto.randomUUID().slice(0, 8)}`;
   await directus.create("wires", { code: code(), text: secret }, "code");
   const { revoked, giveBack } = await directus.revokeFromPublic("wires", "read");
@@ -49,6 +43,19 @@ test("what only a login may read leaves with it, though nobody writes, and is ba
   await settled(page);
   const row = page.locator("tbody tr").filter({ hasText: secret });
   await expect(row).toHaveCount(1);
+  return { secret, ends, row, giveBack };
+}
+
+test("what only a login may read leaves with it, though nobody writes, and is back with the next one", async ({
+  page,
+  context,
+  wire,
+  logIn,
+  directus,
+  complaints,
+}) => {
+  complaints.allow(BROKEN_LINK);
+  const { secret, ends, row, giveBack } = await opened(page, context, logIn, directus);
   await expect(name(page, "Ada")).toBeVisible();
   await watch(page, "tbody");
   expect(Date.now(), "this machine is too slow: the login was over before it began").toBeLessThan(ends - EARLY);
@@ -137,16 +144,7 @@ test("a login that was renewed in another tab before it ended loses nothing with
   logIn,
   directus,
 }) => {
-  const secret = `A secret ${crypto.randomUUID().slice(0, 8)}`;
-  await directus.create("wires", { code: code(), text: secret }, "code");
-  const { revoked } = await directus.revokeFromPublic("wires", "read");
-  expect(revoked).toBeGreaterThan(0);
-  await logIn(context, "ada");
-  const ends = await endSoon(context, "with it");
-  await page.goto(explore("wires", wires(secret), "code"));
-  await settled(page);
-  const row = page.locator("tbody tr").filter({ hasText: secret });
-  await expect(row).toHaveCount(1);
+  const { secret, ends, row } = await opened(page, context, logIn, directus);
   await watch(page, "tbody");
   await logIn(context, "ada");
   expect(Date.now(), "this machine is too slow: the login was over before it was renewed").toBeLessThan(ends - EARLY);

@@ -8,7 +8,7 @@ import { Gateway } from "./gateway.ts";
 import { Link } from "./link.ts";
 import { Wire } from "./wire.ts";
 
-type Fixtures = {
+export type Fixtures = {
   /** Somebody who writes to Directus; what they made is gone when the test ends. */
   directus: DirectusWriter;
   /** What the page and the server say to each other. */

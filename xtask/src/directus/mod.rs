@@ -388,7 +388,7 @@ impl Directus {
         }
         let mut node = Command::new(self.installation.node());
         node.args(["-e", SQL]).arg(self.settings.folder.join("data.db"));
-        fed(node, sql, "run SQL").map(drop)
+        fed(node, sql, "Node", "run SQL").map(drop)
     }
 
     /// The same login, be it a session's or an access token, as Directus would have given it to end so many seconds from now.
@@ -399,7 +399,7 @@ impl Directus {
     pub(crate) fn ending_login(&self, login: &str, seconds: u32) -> Result<String> {
         let mut node = Command::new(self.installation.node());
         node.args(["-e", ENDING]).arg(seconds.to_string()).env("SECRET", &self.settings.secret);
-        fed(node, login, "sign a login")
+        fed(node, login, "Node", "sign a login")
     }
 
     fn client(&self) -> Client {
@@ -470,11 +470,11 @@ impl Directus {
     }
 }
 
-/// Runs Node with this input; its output.
-fn fed(mut node: Command, input: &str, what: &str) -> Result<String> {
-    let failed = || format!("Node cannot {what}");
-    node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = node.spawn().context(failed)?;
+/// Runs a program with this input; its output. `who` cannot do `what`, if it fails.
+fn fed(mut program: Command, input: &str, who: &str, what: &str) -> Result<String> {
+    let failed = || format!("{who} cannot {what}");
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().context(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes()).context(failed)?;
     }

@@ -13,9 +13,8 @@ use nix::{
 };
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
@@ -108,20 +107,10 @@ impl Postgres {
     }
 
     fn sql(&self, database: &str, sql: &str) -> Result<()> {
-        let failed = || "cannot run psql".to_owned();
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", NAME, "-d", database]);
         psql.args(["-p", &self.port.to_string()]);
-        psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = psql.spawn().context(failed)?;
-        if let Some(mut input) = child.stdin.take() {
-            input.write_all(sql.as_bytes()).context(failed)?;
-        }
-        let output = child.wait_with_output().context(failed)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Failure::new(format!("PostgreSQL refuses: {}", String::from_utf8_lossy(&output.stderr).trim())))
+        super::fed(psql, sql, "psql", "run SQL").map(drop)
     }
 }
 
