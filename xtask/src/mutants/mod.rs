@@ -20,8 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A fault that makes a test run for ever is found as well.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// A fault that makes a test run for ever is found as well. The unit tests take a second, the model a minute.
+const PATIENCE_WITH_UNITS: Duration = Duration::from_secs(180);
+const PATIENCE_WITH_MODEL: Duration = Duration::from_secs(900);
 const BUILD: Duration = Duration::from_secs(1800);
 /// The most that the long run of the model may take.
 const LONG: Duration = Duration::from_secs(3600);
@@ -76,7 +77,6 @@ pub(crate) fn judge_all(workspace: &Workspace, names: &[String]) -> Result<(usiz
     let chosen = choose(names)?;
     let copy = Copy::make(workspace)?;
     eprintln!("the tests without a fault, and what they need (in {})", copy.folder.display());
-    copy.build()?;
     let found = copy.judge()?;
     if found != Found::Not {
         return Err(Failure::new(format!("the tests fail without any fault ({found:?})"))
@@ -106,12 +106,7 @@ pub(crate) fn judge_all(workspace: &Workspace, names: &[String]) -> Result<(usiz
 pub(crate) fn run_model(workspace: &Workspace, scripts: u64, seed: u64) -> Result<bool> {
     let copy = Copy::make(workspace)?;
     let model = ["test", "--release", "--test", "model"];
-    let mut ticker = Ticker::new("      build");
-    let built = copy.run(copy.cargo(&[&model[..], &["--no-run"]].concat()), BUILD, || ticker.tick())?;
-    ticker.clear();
-    if built != End::Good {
-        return Err(Failure::new("it does not compile").log(&copy.log));
-    }
+    copy.build(&model)?;
     let mut run = copy.cargo(&[&model[..], &["--", "--nocapture", "a_live_list"]].concat());
     run.env("LEPTOS_DIRECTUS_MODEL_CASES", scripts.to_string()).env("LEPTOS_DIRECTUS_SEED", seed.to_string());
     // What it finds is to be read.
@@ -215,18 +210,20 @@ impl<'a> Copy<'a> {
         }
     }
 
-    fn build(&self) -> Result<()> {
+    fn build(&self, tests: &[&str]) -> Result<()> {
         let mut ticker = Ticker::new("      build");
-        let built = self.run(self.cargo(&["test", "--lib", "--test", "model", "--no-run"]), BUILD, || ticker.tick())?;
+        let built = self.run(self.cargo(&[tests, &["--no-run"]].concat()), BUILD, || ticker.tick())?;
         ticker.clear();
         if built == End::Good { Ok(()) } else { Err(Failure::new("it does not compile").log(&self.log)) }
     }
 
     fn judge(&self) -> Result<Found> {
-        let model = ["test", "--test", "model"];
-        let units = ["test", "--lib"];
-        for (arguments, found) in [(&model[..], Found::Model), (&units, Found::Units)] {
-            match self.run(self.cargo(arguments), PATIENCE, || {})? {
+        // The model is built and run only for what no unit test finds.
+        let units = (&["test", "--lib"][..], PATIENCE_WITH_UNITS, Found::Units);
+        let model = (&["test", "--test", "model"][..], PATIENCE_WITH_MODEL, Found::Model);
+        for (arguments, patience, found) in [units, model] {
+            self.build(arguments)?;
+            match self.run(self.cargo(arguments), patience, || {})? {
                 End::Good => {}
                 End::Bad => return Ok(found),
                 End::Stopped => return Ok(Found::Hangs),
@@ -240,10 +237,10 @@ impl<'a> Copy<'a> {
         let path = self.folder.join("src").join(fault.file);
         let code = read(&path)?;
         write(&path, &apply(fault, &code)?)?;
-        let found = self
-            .build()
-            .map_err(|failure| Failure::new(format!("with the fault `{}`: {failure}", fault.name)))
-            .and_then(|()| judge());
+        let found = judge().map_err(|failure| match failure.is_interrupted() {
+            true => failure,
+            false => Failure::new(format!("with the fault `{}`: {failure}", fault.name)),
+        });
         write(&path, &code)?;
         found
     }
