@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use super::{
     order::{ShownOrder, way_between},
     page_reads::{Answer, Slot, question},
+    readers::Readers,
     use_directus::{Core, Mode},
     use_realtime_collection::UseRealtimeCollectionOptions,
     write::Made,
@@ -505,6 +506,13 @@ impl<T: RowType> View<T> {
         key
     }
 
+    /// The rows that have writes which are not done yet.
+    fn waiting(&self, pending: &[PendingWrite]) -> HashSet<RowKey> {
+        let overlay = self.overlay();
+        let own = pending.iter().filter(|write| write.collection == self.collection);
+        own.filter_map(|write| Some(overlay.resolve(write.row.as_ref()?))).collect()
+    }
+
     pub(crate) fn items(&self) -> Vec<T> {
         self.keys().get().iter().filter_map(|key| self.row(key)).collect()
     }
@@ -632,6 +640,10 @@ pub(crate) struct LiveView<T: RowType> {
     /// On the server: what has to have been read before anything is shown.
     first: StoredValue<Option<ArcResource<First>>>,
     shown: RwSignal<Arc<View<T>>>,
+    /// Who reads one row of it.
+    row_readers: StoredValue<Arc<Readers<()>>>,
+    /// Who asks whether a row has writes that wait: which row, and what is so.
+    wait_readers: StoredValue<Arc<Readers<(RowKey, bool)>>>,
     /// What is to be shown instead, once it has something to show: the query has changed.
     coming: RwSignal<Option<Arc<View<T>>>>,
     held: StoredValue<Option<Held>>,
@@ -731,6 +743,8 @@ impl<T: RowType> LiveView<T> {
             connection: core.status.clone().into(),
             first: StoredValue::new(first.filter(|_| !is_live)),
             shown: RwSignal::new(view),
+            row_readers: StoredValue::default(),
+            wait_readers: StoredValue::default(),
             coming: RwSignal::new(None),
             held: StoredValue::new(None),
             paused: RwSignal::new(!immediate),
@@ -754,6 +768,7 @@ impl<T: RowType> LiveView<T> {
         let first =
             StoredValue::new(initial.map(|(name, rows, seen)| (name, (self.shown.get_untracked(), Some(rows), seen))));
         self.forget_with_the_visitor(first);
+        self.tell_what_waits();
         Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
             let target = (self.now.try_get_value()?)();
             self.asked.set_value(target.clone());
@@ -764,7 +779,7 @@ impl<T: RowType> LiveView<T> {
             if self.paused.get() {
                 if held_name.flatten().is_some() {
                     coming.set(None);
-                    self.shown.set(Arc::new(self.shown.get_untracked().frozen()));
+                    self.show(Arc::new(self.shown.get_untracked().frozen()));
                     self.held.set_value(None);
                     leaving.set_value(None);
                 }
@@ -774,7 +789,7 @@ impl<T: RowType> LiveView<T> {
                 Ok(target) => target,
                 Err(error) => {
                     coming.set(None);
-                    self.shown.set(Arc::new(View::unusable(error)));
+                    self.show(Arc::new(View::unusable(error)));
                     self.held.set_value(None);
                     leaving.set_value(None);
                     return None;
@@ -807,7 +822,7 @@ impl<T: RowType> LiveView<T> {
                 || (is_refused && leaving.with_value(Option::is_none))
         };
         let arrive = move |view| {
-            self.shown.set(view);
+            self.show(view);
             coming.set(None);
             leaving.set_value(None);
         };
@@ -840,7 +855,7 @@ impl<T: RowType> LiveView<T> {
                 if let Some((before, on_the_way)) = before
                     && Arc::ptr_eq(&shown, &on_the_way)
                 {
-                    self.shown.set(before);
+                    self.show(before);
                 }
                 return;
             };
@@ -848,7 +863,7 @@ impl<T: RowType> LiveView<T> {
                 let Some(on_the_way) = shown.on_the_way_to(&coming).map(Arc::new) else { return arrive(coming) };
                 let from = before.take().map_or(shown, |(from, _)| from);
                 before = Some((from, Arc::clone(&on_the_way)));
-                self.shown.set(on_the_way);
+                self.show(on_the_way);
             }
             // Whoever follows the keys was woken before.
             leptos::task::tick().await;
@@ -873,7 +888,7 @@ impl<T: RowType> LiveView<T> {
                         Ok(target) => View::new(&target, status),
                         Err(error) => View::unusable(error),
                     };
-                    self.shown.set(Arc::new(empty));
+                    self.show(Arc::new(empty));
                 }
             }
             who.or(before)
@@ -891,6 +906,25 @@ impl<T: RowType> LiveView<T> {
         self.shown.try_get()
     }
 
+    /// The same, for whoever reads one row of it.
+    fn shown_to_one(self) -> impl Fn() -> Option<Arc<View<T>>> + Send + Sync + 'static {
+        let told = self.row_readers.try_get_value().and_then(|readers| readers.join(()));
+        move || match &told {
+            Some(told) => {
+                told.track();
+                self.shown.try_get_untracked()
+            }
+            None => self.shown(),
+        }
+    }
+
+    fn show(self, view: Arc<View<T>>) {
+        self.shown.set(view);
+        if let Some(readers) = self.row_readers.try_get_value() {
+            readers.tell(|()| true);
+        }
+    }
+
     pub(crate) fn items(self) -> Signal<Vec<T>> {
         Signal::derive(move || {
             self.await_first();
@@ -906,9 +940,10 @@ impl<T: RowType> LiveView<T> {
     }
 
     pub(crate) fn item(self, key: RowKey) -> Signal<Option<T>> {
+        let shown = self.shown_to_one();
         Signal::derive(move || {
             self.await_first();
-            self.shown()?.row(&key)
+            shown()?.row(&key)
         })
     }
 
@@ -1040,7 +1075,8 @@ impl<T: RowType> LiveView<T> {
     }
 
     pub(crate) fn key_of(self, row: RowKey) -> Signal<Option<Key>> {
-        Signal::derive(move || self.shown()?.key_of(&row))
+        let shown = self.shown_to_one();
+        Signal::derive(move || shown()?.key_of(&row))
     }
 
     /// The writes to this list's collection that are not done yet.
@@ -1055,13 +1091,37 @@ impl<T: RowType> LiveView<T> {
     }
 
     pub(crate) fn is_pending(self, row: RowKey) -> Signal<bool> {
-        let pending = self.pending();
-        Memo::new(move |_| {
-            let Some(view) = self.shown() else { return false };
-            let row = view.overlay().resolve(&row);
-            pending.get().iter().any(|write| write.row.as_ref().is_some_and(|of| view.overlay().resolve(of) == row))
+        let shown = self.shown_to_one();
+        let is_waiting = move |row: &RowKey, view: &View<T>| {
+            let core = self.core.try_get_value();
+            core.is_some_and(|core| view.waiting(&core.pending.read_untracked()).contains(&view.overlay().resolve(row)))
+        };
+        let is_so = untrack(|| self.shown()).is_some_and(|view| is_waiting(&row, &view));
+        let told = self.wait_readers.try_get_value().and_then(|readers| readers.join((row.clone(), is_so)));
+        Signal::derive(move || {
+            match &told {
+                Some(told) => told.track(),
+                None => drop(self.core.try_get_value().map(|core| core.pending.track())),
+            }
+            shown().is_some_and(|view| is_waiting(&row, &view))
         })
-        .into()
+    }
+
+    /// Those who ask of a row are told when that changes, and of no others.
+    fn tell_what_waits(self) {
+        Effect::new_isomorphic(move |_| {
+            let (Some(core), Some(readers)) = (self.core.try_get_value(), self.wait_readers.try_get_value()) else {
+                return;
+            };
+            let pending = core.pending.read();
+            let Some(view) = self.shown() else { return };
+            let waiting = view.waiting(&pending);
+            drop(pending);
+            readers.tell(|(row, was_so)| {
+                let is_so = waiting.contains(&view.overlay().resolve(row));
+                std::mem::replace(was_so, is_so) != is_so
+            });
+        });
     }
 
     pub(crate) fn what(self, verb: &str) -> String {

@@ -23,6 +23,7 @@ mod identity;
 mod live_view;
 mod order;
 mod page_reads;
+mod readers;
 mod subscription;
 mod use_directus;
 mod use_directus_auth;

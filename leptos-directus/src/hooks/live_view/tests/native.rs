@@ -43,6 +43,8 @@ fn from_html_of(core: &Arc<Core>, target: Arc<dyn Fn() -> Target + Send + Sync>)
         connection: core.status.clone().into(),
         first: StoredValue::new(None),
         shown: RwSignal::new(Arc::new(view)),
+        row_readers: StoredValue::default(),
+        wait_readers: StoredValue::default(),
         coming: RwSignal::new(None),
         held: StoredValue::new(None),
         paused: RwSignal::new(true),
@@ -195,4 +197,91 @@ async fn there_is_more_as_long_as_the_server_gives_more() {
     let (good, bad) = (json!({ "id": 1, "title": "a" }), json!({ "id": 2, "title": 5 }));
     assert_eq!(gives(json!([good, bad, { "id": 3, "title": "c" }])), (2, true));
     assert_eq!(gives(json!([good, bad])), (1, false));
+}
+
+/// Those who read one row each, and how often each of them was told.
+fn readers<R: Clone + PartialEq + Send + Sync + 'static>(
+    read: impl Fn(&'static str) -> Signal<R>,
+) -> (Owner, [Memo<(usize, R)>; 2]) {
+    let owner = Owner::new();
+    let memos = owner.with(|| {
+        ["1", "2"].map(|key| {
+            let row = read(key);
+            Memo::new(move |before: Option<&(usize, R)>| (before.map_or(1, |(runs, _)| runs + 1), row.get()))
+        })
+    });
+    (owner, memos)
+}
+
+/// It failed: whoever read a row hung on what all rows hang on, for as long as the list showed the same query.
+#[tokio::test]
+async fn who_reads_one_row_goes_with_its_component() {
+    let (_owner, core) = lonely_page();
+    let posts = from_html(&core, RwSignal::new(Query::new()));
+    let count = || (posts.row_readers.get_value().count(), posts.wait_readers.get_value().count());
+    for _ in 0..3 {
+        let (item, _) = readers(|key| posts.item(key.into()));
+        let (key, _) = readers(|key| posts.key_of(key.into()));
+        let (pending, _) = readers(|key| posts.is_pending(key.into()));
+        assert_eq!(count(), (6, 2));
+        // As a component does that asks for another row each time.
+        let (again, memos) = readers(|_| Signal::derive(move || posts.item(posts.keys().get()[0].clone()).get()));
+        for _ in 0..3 {
+            posts.show(posts.shown.get_untracked());
+            assert!(memos.iter().all(|memo| memo.get_untracked().1.is_some()));
+            assert_eq!(count(), (8, 2));
+        }
+        for owner in [item, key, pending, again] {
+            owner.cleanup();
+        }
+        assert_eq!(count(), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn who_reads_one_row_is_told_of_it_and_of_another_list_only() {
+    let (_owner, core) = lonely_page();
+    let posts = from_html(&core, RwSignal::new(Query::new()));
+    let (_items, items) = readers(|key| posts.item(key.into()));
+    let seen = || items.map(|item| item.get_untracked()).map(|(runs, post)| (runs, post.map(|post| post.title)));
+    let shows = |title: &str| Some(title.to_owned());
+    assert_eq!(seen(), [(1, shows("in the HTML")), (1, None)]);
+    let load = |view: &View<Post>, rows: Value| {
+        view.server(Window::default().replace("id", serde_json::from_value(rows).unwrap()));
+    };
+    let first = posts.shown.get_untracked();
+    load(&first, json!([{ "id": 1, "title": "in the HTML" }, { "id": 2, "title": "new" }]));
+    assert_eq!(seen(), [(1, shows("in the HTML")), (2, shows("new"))]);
+    load(&first, json!([{ "id": 1, "title": "changed" }, { "id": 2, "title": "new" }]));
+    assert_eq!(seen(), [(2, shows("changed")), (2, shows("new"))]);
+    // The rows of another query.
+    let other = view();
+    load(&other, json!([{ "id": 2, "title": "another's" }]));
+    posts.show(Arc::new(other));
+    assert_eq!(seen(), [(3, None), (3, shows("another's"))]);
+}
+
+#[tokio::test]
+async fn who_asks_whether_a_row_waits_is_told_of_that_row_only() {
+    let (_owner, core) = lonely_page();
+    let posts = from_html(&core, RwSignal::new(Query::new()));
+    let (_waits, waits) = readers(|key| posts.is_pending(key.into()));
+    let seen = || waits.map(|wait| wait.get_untracked());
+    assert_eq!(seen(), [(1, false), (1, false)]);
+    let write = |number: u64, collection: &str, row: &str| PendingWrite {
+        id: WriteId(number),
+        collection: collection.to_owned(),
+        row: Some(row.into()),
+        change: Change::Delete,
+        is_sent: false,
+    };
+    let of_both = [write(1, "posts", "1"), write(2, "authors", "1")];
+    core.pending.set(of_both.to_vec());
+    // Whoever asks now need not wait until the others are told.
+    assert!(untrack(|| posts.is_pending("1".into()).get()));
+    until(|| seen() == [(2, true), (1, false)]).await;
+    core.pending.set([of_both[0].clone(), of_both[1].clone(), write(3, "posts", "2")].to_vec());
+    until(|| seen() == [(2, true), (2, true)]).await;
+    core.pending.set(vec![of_both[1].clone()]);
+    until(|| seen() == [(3, false), (3, false)]).await;
 }
