@@ -86,7 +86,8 @@ struct Flight {
     read: ReadId,
     scope: ReadScope,
     who: Who,
-    sent: Millis,
+    /// The socket over which everything was announced when it was sent.
+    announced_over: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,6 +139,13 @@ pub(crate) struct Watched {
     pub(crate) hushed: bool,
     /// What is shown was read for the visitor before.
     of_another: bool,
+}
+
+impl Watched {
+    /// Whether each hint reads all of it, where the table has so many rows.
+    fn is_short(&self, rows: usize) -> bool {
+        rows.max(self.view.shown().len()) <= self.small
+    }
 }
 
 /// A stream of raw events.
@@ -404,7 +412,7 @@ impl World {
                 Ok(())
             }
             Event::Executes(number, message) => {
-                match self.directus.executes(self.now, number, &message)? {
+                match self.directus.executes(number, &message)? {
                     Answer::Nothing => {}
                     Answer::Now(frame) => self.push(number, Packet::Frame(frame)),
                     Answer::Later(frame, subscription) => {
@@ -415,7 +423,7 @@ impl World {
                 Ok(())
             }
             Event::Registers(number, frame, subscription) => {
-                self.directus.registers(self.now, number, subscription);
+                self.directus.registers(number, subscription);
                 self.push(number, Packet::Frame(frame));
                 Ok(())
             }
@@ -684,7 +692,7 @@ impl World {
             ));
         }
         self.note(|| format!("{query:?} reads {read:?} {scope:?}"));
-        let flight = Flight { query, read, scope, who: self.who, sent: self.now };
+        let flight = Flight { query, read, scope, who: self.who, announced_over: self.announced_over(query) };
         let there = self.upto(150);
         let after = |seconds| Some(Duration::from_secs(seconds));
         let failure = match self.reading {
@@ -747,6 +755,16 @@ impl World {
         }
     }
 
+    /// The socket over which Directus announces everything that matters to a query, as far as can be known: that one of its
+    /// subscriptions was refused when it was asked for once more is heard by nobody over a link that has died unnoticed.
+    fn announced_over(&self, query: QueryId) -> Option<u64> {
+        let (Socket::Open(number), Some(watched)) = (self.socket, self.watched.get(&query)) else { return None };
+        let mut needed = watched.shape.watch();
+        needed.push(watched.shape.collection);
+        let is_deaf = self.wires.get(&number).is_some_and(|wire| wire.half_open);
+        (is_deaf || needed.iter().all(|of| self.directus.announces(number, *of))).then_some(number)
+    }
+
     /// Nobody is told to be live by a read that was sent before everything was announced.
     fn covered(&mut self, cause: Cause, flight: &Flight) -> Verdict {
         let (Cause::Good(_), Socket::Open(number), Some(watched)) =
@@ -755,17 +773,7 @@ impl World {
             return Ok(());
         };
         let was_live = watched.view.status == LiveStatus::Live;
-        let Some(peer) = self.directus.peers.get(&number) else { return Ok(()) };
-        let mut needed = watched.shape.watch();
-        needed.push(watched.shape.collection);
-        let is_covered = needed.iter().all(|collection| {
-            EventKind::ALL.iter().all(|event| {
-                peer.subscriptions.iter().any(|known| {
-                    known.collection == *collection && known.event == Some(*event) && known.since <= flight.sent
-                })
-            })
-        });
-        if was_live || is_covered {
+        if was_live || flight.announced_over == Some(number) || !self.directus.peers.contains_key(&number) {
             return Ok(());
         }
         // Its status is among the outputs that come now.
@@ -1186,12 +1194,13 @@ impl World {
         // What shows is that its number changed, and nothing else: then the others may have other numbers, too.
         let shows = is_moved && self.sorted.is_none() && !self.touched.contains(&item);
         let key = Key::from_value(&item);
+        let count = database.rows(at).len();
         for watched in self.watched.values_mut().filter(|watched| watched.shape.collection == at) {
             let sort = &watched.shape.query.sort;
             let is_sorted_by = sort.iter().any(|field| field.trim_start_matches('-') == Field::Rank.name());
             let is_there = key.as_ref().is_some_and(|key| watched.view.has(key));
-            // Without a sort, nobody but Directus knows the order, and all is read.
-            let is_told = sort.is_empty() || shows && is_sorted_by && is_there;
+            // Without a sort, nobody but Directus knows the order, and all is read; short lists are in any case.
+            let is_told = sort.is_empty() || watched.is_short(count) || shows && is_sorted_by && is_there;
             watched.untold |= !is_told;
         }
         self.written(at, EventKind::Update, vec![item.clone()], true);
@@ -1203,9 +1212,15 @@ impl World {
         if collection != Collection::Tags {
             return;
         }
-        if self.sorted.as_ref().is_some_and(|sorted| keys.contains(sorted)) {
+        if let Some(sorted) = &self.sorted {
+            let is_touched = keys.contains(sorted);
+            let count = self.directus.database.rows(collection).len();
+            let before = count.saturating_sub(keys.len());
             for watched in self.watched.values_mut().filter(|watched| watched.shape.collection == collection) {
-                watched.untold |= !watched.shape.query.sort.is_empty();
+                let is_short = watched.is_short(count);
+                // It may have become too long to be read whole before it was.
+                let is_lost = !is_short && (is_touched || watched.is_short(before));
+                watched.untold |= is_lost && !watched.shape.query.sort.is_empty();
             }
         }
         self.touched.extend(keys.iter().cloned());
