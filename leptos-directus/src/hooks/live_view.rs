@@ -6,7 +6,7 @@ use std::{
     iter,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -513,6 +513,14 @@ impl<T: RowType> View<T> {
         own.filter_map(|write| Some(overlay.resolve(write.row.as_ref()?))).collect()
     }
 
+    /// Whether this row is one of them.
+    fn waits(&self, pending: &[PendingWrite], row: &RowKey) -> bool {
+        let overlay = self.overlay();
+        let row = overlay.resolve(row);
+        let mut own = pending.iter().filter(|write| write.collection == self.collection);
+        own.any(|write| write.row.as_ref().is_some_and(|of| overlay.resolve(of) == row))
+    }
+
     pub(crate) fn items(&self) -> Vec<T> {
         self.keys().get().iter().filter_map(|key| self.row(key)).collect()
     }
@@ -642,8 +650,8 @@ pub(crate) struct LiveView<T: RowType> {
     shown: RwSignal<Arc<View<T>>>,
     /// Who reads one row of it.
     row_readers: StoredValue<Arc<Readers<()>>>,
-    /// Who asks whether a row has writes that wait: which row, and what is so.
-    wait_readers: StoredValue<Arc<Readers<(RowKey, bool)>>>,
+    /// Who asks whether a row has writes that wait.
+    wait_readers: StoredValue<Arc<Readers<Arc<Waits>>>>,
     /// What is to be shown instead, once it has something to show: the query has changed.
     coming: RwSignal<Option<Arc<View<T>>>>,
     held: StoredValue<Option<Held>>,
@@ -656,6 +664,34 @@ pub(crate) struct LiveView<T: RowType> {
 }
 
 type Asked = Arc<dyn Fn() -> Result<Target, Error> + Send + Sync>;
+
+/// Who asks whether a row has writes that wait.
+#[derive(Debug)]
+struct Waits {
+    row: RowKey,
+    /// What all of them knew when they were told last.
+    was_told: AtomicBool,
+    /// Somebody has seen something else since.
+    is_mixed: AtomicBool,
+}
+
+impl Waits {
+    fn look(&self, waits: impl Fn() -> bool) -> bool {
+        let is_so = waits();
+        if is_so == self.was_told.load(Ordering::Relaxed) {
+            return is_so;
+        }
+        self.is_mixed.store(true, Ordering::Relaxed);
+        // It may have changed again before that was known, and nobody is told of it any more.
+        waits()
+    }
+
+    fn is_to_be_told(&self, is_so: bool) -> bool {
+        let was_told = self.was_told.swap(is_so, Ordering::Relaxed);
+        let is_mixed = self.is_mixed.swap(false, Ordering::Relaxed);
+        is_mixed || was_told != is_so
+    }
+}
 
 // By hand, because `Clone` must not ask for `T: Copy`.
 impl<T: RowType> Clone for LiveView<T> {
@@ -1091,19 +1127,26 @@ impl<T: RowType> LiveView<T> {
     }
 
     pub(crate) fn is_pending(self, row: RowKey) -> Signal<bool> {
-        let shown = self.shown_to_one();
-        let is_waiting = move |row: &RowKey, view: &View<T>| {
-            let core = self.core.try_get_value();
-            core.is_some_and(|core| view.waiting(&core.pending.read_untracked()).contains(&view.overlay().resolve(row)))
+        let waits = {
+            let row = row.clone();
+            move || {
+                let (core, view) = (self.core.try_get_value(), self.shown.try_get_untracked());
+                core.zip(view).is_some_and(|(core, view)| {
+                    core.pending.try_with_untracked(|pending| view.waits(pending, &row)).unwrap_or_default()
+                })
+            }
         };
-        let is_so = untrack(|| self.shown()).is_some_and(|view| is_waiting(&row, &view));
-        let told = self.wait_readers.try_get_value().and_then(|readers| readers.join((row.clone(), is_so)));
+        let asks = Arc::new(Waits { row, was_told: AtomicBool::new(waits()), is_mixed: AtomicBool::new(false) });
+        let told = self.wait_readers.try_get_value().and_then(|readers| readers.join(Arc::clone(&asks)));
         Signal::derive(move || {
             match &told {
                 Some(told) => told.track(),
-                None => drop(self.core.try_get_value().map(|core| core.pending.track())),
+                None => {
+                    self.shown();
+                    self.core.try_get_value().inspect(|core| core.pending.track());
+                }
             }
-            shown().is_some_and(|view| is_waiting(&row, &view))
+            asks.look(&waits)
         })
     }
 
@@ -1113,14 +1156,10 @@ impl<T: RowType> LiveView<T> {
             let (Some(core), Some(readers)) = (self.core.try_get_value(), self.wait_readers.try_get_value()) else {
                 return;
             };
-            let pending = core.pending.read();
             let Some(view) = self.shown() else { return };
-            let waiting = view.waiting(&pending);
-            drop(pending);
-            readers.tell(|(row, was_so)| {
-                let is_so = waiting.contains(&view.overlay().resolve(row));
-                std::mem::replace(was_so, is_so) != is_so
-            });
+            // Whoever changes it just now wakes this once more.
+            let Some(waiting) = core.pending.try_with(|pending| view.waiting(pending)) else { return };
+            readers.tell(|asks| asks.is_to_be_told(waiting.contains(&view.overlay().resolve(&asks.row))));
         });
     }
 

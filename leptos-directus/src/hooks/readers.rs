@@ -1,8 +1,8 @@
 //! Who reads one row each, so that a thousand of them do not hang on one signal.
 //!
 //! A signal keeps its readers in order: whenever one reads it again, reactive_graph (0.2.16, `SubscriberSet::unsubscribe`) moves
-//! all that follow, which is a million moves where a thousand rows change at once. And it keeps those that are gone until it
-//! changes, which what hardly ever changes does not. So each reader has a trigger of its own here, that goes with its owner.
+//! all that follow, which is a million moves where a thousand rows change at once. And it keeps those that are gone. So each reader
+//! has a trigger of its own here, that goes with its owner.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ pub(super) struct Readers<S>(Mutex<All<S>>);
 #[derive(Debug)]
 struct All<S> {
     next: u64,
-    /// In the order in which they came: an effect around others is to run before them.
+    /// In the order in which they came.
     by_number: BTreeMap<u64, (ArcTrigger, S)>,
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Subscription {
     pub(crate) collection: Collection,
     pub(crate) event: Option<EventKind>,
     query: Value,
+    /// When it was registered.
+    pub(crate) since: Millis,
 }
 
 /// A socket, as Directus sees it.
@@ -118,7 +120,7 @@ impl Directus {
     ///
     /// # Errors
     /// If a uid is used for something else than before: two subscriptions could not be told apart.
-    pub(crate) fn executes(&mut self, socket: u64, message: &ClientMessage) -> Result<Answer, String> {
+    pub(crate) fn executes(&mut self, now: Millis, socket: u64, message: &ClientMessage) -> Result<Answer, String> {
         let refuses = self.refuses;
         let Some(peer) = self.peers.get_mut(&socket) else { return Ok(Answer::Nothing) };
         match message {
@@ -131,7 +133,8 @@ impl Directus {
                     }
                 }
                 // Also if the new one is then refused.
-                peer.subscriptions.retain(|known| uid.is_none() || known.uid != uid);
+                let replaced = peer.subscriptions.iter().position(|known| uid.is_some() && known.uid == uid);
+                let replaced = replaced.map(|place| peer.subscriptions.remove(place));
                 let Some(collection) = Collection::named(name).filter(|_| !refuses) else {
                     return Ok(Answer::Now(self.forbidden(name, uid.as_deref())));
                 };
@@ -143,7 +146,9 @@ impl Directus {
                         Err(_) => return Ok(Answer::Now(self.forbidden(name, uid.as_deref()))),
                     }
                 }
-                let subscription = Subscription { uid, collection, event: *event, query };
+                // A by-event subscription that replaces its like misses nothing.
+                let since = replaced.filter(|_| event.is_some()).map_or(now, |replaced| replaced.since);
+                let subscription = Subscription { uid, collection, event: *event, query, since };
                 if event.is_none() {
                     return Ok(Answer::Later(frame(answer), subscription));
                 }
@@ -163,9 +168,9 @@ impl Directus {
     }
 
     /// A subscription that was read before is there from now on: what was written in between is told to nobody.
-    pub(crate) fn registers(&mut self, socket: u64, subscription: Subscription) {
+    pub(crate) fn registers(&mut self, now: Millis, socket: u64, subscription: Subscription) {
         if let Some(peer) = self.peers.get_mut(&socket) {
-            peer.subscriptions.push(subscription);
+            peer.subscriptions.push(Subscription { since: now, ..subscription });
         }
     }
 

@@ -22,10 +22,10 @@ fn directus() -> Directus {
 
 fn subscribe(directus: &mut Directus, event: Option<EventKind>, query: &Query, uid: &str) -> Value {
     let message = ClientMessage::subscribe("articles", event, query, uid);
-    match directus.executes(1, &message).expect("the uid is new") {
+    match directus.executes(0, 1, &message).expect("the uid is new") {
         Answer::Now(frame) => serde_json::to_value(frame).expect("a frame"),
         Answer::Later(frame, subscription) => {
-            directus.registers(1, subscription);
+            directus.registers(0, 1, subscription);
             serde_json::to_value(frame).expect("a frame")
         }
         Answer::Nothing => Value::Null,

@@ -86,8 +86,7 @@ struct Flight {
     read: ReadId,
     scope: ReadScope,
     who: Who,
-    /// The socket over which everything was announced when it was sent.
-    announced_over: Option<u64>,
+    sent: Millis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,6 +102,8 @@ struct Wire {
     up: Millis,
     down: Millis,
     half_open: bool,
+    /// What was announced over it when it became half open.
+    announced: Vec<Collection>,
     cut: bool,
 }
 
@@ -412,7 +413,7 @@ impl World {
                 Ok(())
             }
             Event::Executes(number, message) => {
-                match self.directus.executes(number, &message)? {
+                match self.directus.executes(self.now, number, &message)? {
                     Answer::Nothing => {}
                     Answer::Now(frame) => self.push(number, Packet::Frame(frame)),
                     Answer::Later(frame, subscription) => {
@@ -423,7 +424,7 @@ impl World {
                 Ok(())
             }
             Event::Registers(number, frame, subscription) => {
-                self.directus.registers(number, subscription);
+                self.directus.registers(self.now, number, subscription);
                 self.push(number, Packet::Frame(frame));
                 Ok(())
             }
@@ -545,7 +546,9 @@ impl World {
         let slow = if slow > 0 { self.random.u64(slow / 2..=slow) } else { 0 };
         let again = self.twice > 0;
         self.twice = self.twice.saturating_sub(1);
-        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.half_open && !wire.cut) else { return };
+        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.half_open && !wire.cut) else {
+            return;
+        };
         wire.down = wire.down.max(self.now + delay + slow);
         if again && matches!(packet, Packet::Frame(_)) {
             self.agenda.plan(wire.down, Event::Delivers(number, packet.clone()));
@@ -608,8 +611,10 @@ impl World {
     pub(crate) fn half_open(&mut self) {
         if let Socket::Open(number) = self.socket
             && let Some(wire) = self.wires.get_mut(&number)
+            && !std::mem::replace(&mut wire.half_open, true)
         {
-            wire.half_open = true;
+            let all = [Collection::Articles, Collection::Tags, Collection::Notes, Collection::Authors];
+            wire.announced = all.into_iter().filter(|of| self.directus.announces(number, *of)).collect();
         }
     }
 
@@ -692,7 +697,7 @@ impl World {
             ));
         }
         self.note(|| format!("{query:?} reads {read:?} {scope:?}"));
-        let flight = Flight { query, read, scope, who: self.who, announced_over: self.announced_over(query) };
+        let flight = Flight { query, read, scope, who: self.who, sent: self.now };
         let there = self.upto(150);
         let after = |seconds| Some(Duration::from_secs(seconds));
         let failure = match self.reading {
@@ -755,16 +760,6 @@ impl World {
         }
     }
 
-    /// The socket over which Directus announces everything that matters to a query, as far as can be known: that one of its
-    /// subscriptions was refused when it was asked for once more is heard by nobody over a link that has died unnoticed.
-    fn announced_over(&self, query: QueryId) -> Option<u64> {
-        let (Socket::Open(number), Some(watched)) = (self.socket, self.watched.get(&query)) else { return None };
-        let mut needed = watched.shape.watch();
-        needed.push(watched.shape.collection);
-        let is_deaf = self.wires.get(&number).is_some_and(|wire| wire.half_open);
-        (is_deaf || needed.iter().all(|of| self.directus.announces(number, *of))).then_some(number)
-    }
-
     /// Nobody is told to be live by a read that was sent before everything was announced.
     fn covered(&mut self, cause: Cause, flight: &Flight) -> Verdict {
         let (Cause::Good(_), Socket::Open(number), Some(watched)) =
@@ -773,7 +768,20 @@ impl World {
             return Ok(());
         };
         let was_live = watched.view.status == LiveStatus::Live;
-        if was_live || flight.announced_over == Some(number) || !self.directus.peers.contains_key(&number) {
+        let Some(peer) = self.directus.peers.get(&number) else { return Ok(()) };
+        let mut needed = watched.shape.watch();
+        needed.push(watched.shape.collection);
+        let is_covered = needed.iter().all(|collection| {
+            EventKind::ALL.iter().all(|event| {
+                peer.subscriptions.iter().any(|known| {
+                    known.collection == *collection && known.event == Some(*event) && known.since <= flight.sent
+                })
+            })
+        });
+        // That one of them was refused when it was asked for once more is heard by nobody over a link that has died unnoticed.
+        let deaf = self.wires.get(&number).filter(|wire| wire.half_open);
+        let is_past_knowing = deaf.is_some_and(|wire| needed.iter().all(|of| wire.announced.contains(of)));
+        if was_live || is_covered || is_past_knowing {
             return Ok(());
         }
         // Its status is among the outputs that come now.
@@ -919,7 +927,9 @@ impl World {
             return Err(format!("{} frames are sent within a second", self.sent.len()));
         }
         let (delay, slow) = (self.upto(40), self.slow);
-        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.half_open && !wire.cut) else { return Ok(()) };
+        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.half_open && !wire.cut) else {
+            return Ok(());
+        };
         wire.up = wire.up.max(self.now + delay + slow);
         self.agenda.plan(wire.up, Event::Arrives(number, message));
         Ok(())
@@ -1208,14 +1218,14 @@ impl World {
     }
 
     /// Something else happened to a tag that was put elsewhere: its new number is no longer all that shows.
-    fn touch(&mut self, collection: Collection, keys: &[Value]) {
+    fn touch(&mut self, collection: Collection, event: EventKind, keys: &[Value]) {
         if collection != Collection::Tags {
             return;
         }
         if let Some(sorted) = &self.sorted {
             let is_touched = keys.contains(sorted);
             let count = self.directus.database.rows(collection).len();
-            let before = count.saturating_sub(keys.len());
+            let before = if event == EventKind::Create { count.saturating_sub(keys.len()) } else { count };
             for watched in self.watched.values_mut().filter(|watched| watched.shape.collection == collection) {
                 let is_short = watched.is_short(count);
                 // It may have become too long to be read whole before it was.
@@ -1250,7 +1260,7 @@ impl World {
 
     /// Marks the queries that nobody tells.
     fn mark(&mut self, collection: Collection, event: EventKind, keys: &[Value], told: bool) {
-        self.touch(collection, keys);
+        self.touch(collection, event, keys);
         let cascades = collection == Collection::Authors && event == EventKind::Delete;
         let hides = self.directus.database.right(self.who, collection) == Right::Flagged;
         let are_found = match self.socket {
