@@ -506,19 +506,17 @@ impl<T: RowType> View<T> {
         key
     }
 
-    /// The rows that have writes which are not done yet.
-    fn waiting(&self, pending: &[PendingWrite]) -> HashSet<RowKey> {
-        let overlay = self.overlay();
+    /// The rows that have writes which are not done yet, by the names that they go by here.
+    fn waiting(&self, overlay: &Overlay, pending: &[PendingWrite]) -> impl Iterator<Item = RowKey> {
         let own = pending.iter().filter(|write| write.collection == self.collection);
-        own.filter_map(|write| Some(overlay.resolve(write.row.as_ref()?))).collect()
+        own.filter_map(|write| Some(overlay.resolve(write.row.as_ref()?)))
     }
 
     /// Whether this row is one of them.
     fn waits(&self, pending: &[PendingWrite], row: &RowKey) -> bool {
         let overlay = self.overlay();
         let row = overlay.resolve(row);
-        let mut own = pending.iter().filter(|write| write.collection == self.collection);
-        own.any(|write| write.row.as_ref().is_some_and(|of| overlay.resolve(of) == row))
+        self.waiting(&overlay, pending).any(|of| of == row)
     }
 
     pub(crate) fn items(&self) -> Vec<T> {
@@ -1158,7 +1156,9 @@ impl<T: RowType> LiveView<T> {
             };
             let Some(view) = self.shown() else { return };
             // Whoever changes it just now wakes this once more.
-            let Some(waiting) = core.pending.try_with(|pending| view.waiting(pending)) else { return };
+            let waiting = |pending: &Vec<PendingWrite>| view.waiting(&view.overlay(), pending).collect::<HashSet<_>>();
+            let Some(waiting) = core.pending.try_with(waiting) else { return };
+            // Locked for each of them: not while those who are told may read.
             readers.tell(|asks| asks.is_to_be_told(waiting.contains(&view.overlay().resolve(&asks.row))));
         });
     }
