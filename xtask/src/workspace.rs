@@ -145,7 +145,7 @@ pub(crate) fn lock(path: &Path, what: &str) -> Result<Flock<File>> {
             Err((_, error)) => return Err(Failure::new(format!("cannot lock {}: {error}", path.display()))),
         }
         if !told {
-            eprintln!("      another run is at {what}: waiting for it");
+            eprintln!("      {what} is under way: waiting for it");
             told = true;
         }
         process::pause(Duration::from_millis(200))?;

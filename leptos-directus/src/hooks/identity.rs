@@ -9,7 +9,7 @@ use std::{
 use futures::future::{AbortHandle, abortable};
 use leptos::prelude::*;
 
-use super::User;
+use super::{User, signal::ArcSharedSignal};
 use crate::{connection::Backoff, error::Error, live::Who, rest::Rest, transport};
 
 /// Ceilings of the delays after which a question that nobody answered is asked again.
@@ -25,9 +25,9 @@ pub(crate) async fn who(rest: &Rest) -> Result<Option<User>, Error> {
 #[derive(Clone)]
 pub(crate) struct Identity {
     /// The visitor, once known: `Some(None)` is known to be anonymous.
-    user: ArcRwSignal<Option<Option<User>>>,
+    user: ArcSharedSignal<Option<Option<User>>>,
     /// Counts the times at which who the visitor is came into doubt.
-    doubts: ArcRwSignal<u32>,
+    doubts: ArcSharedSignal<u32>,
     /// With each answer, be it the same as before.
     answered: ArcTrigger,
     question: Arc<Mutex<Question>>,
@@ -55,8 +55,8 @@ impl fmt::Debug for Identity {
 impl Identity {
     pub(crate) fn unknown() -> Self {
         Self {
-            user: ArcRwSignal::new(None),
-            doubts: ArcRwSignal::new(0),
+            user: ArcSharedSignal::new(None),
+            doubts: ArcSharedSignal::new(0),
             answered: ArcTrigger::new(),
             question: Arc::default(),
         }
@@ -73,20 +73,22 @@ impl Identity {
 
     /// Who it is, where the page knows and nothing has put it in doubt since: a user's key, or nobody who logged in.
     pub(crate) fn who(&self) -> Option<Who> {
-        if self.lock().answered != Some(self.doubts.get_untracked()) {
-            return None;
-        }
-        self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
+        let question = self.lock();
+        if question.answered == Some(self.doubts.get_untracked()) { self.id() } else { None }
     }
 
     /// Who it was said to be last; nothing before that. Effects run with every answer.
     pub(crate) fn last_known(&self) -> Option<Who> {
         self.answered.track();
-        self.user.read_untracked().as_ref().map(|user| user.as_ref().map(|user| user.id.clone()))
+        self.id()
+    }
+
+    fn id(&self) -> Option<Who> {
+        self.user.with_untracked(|user| user.as_ref().map(|user| user.as_ref().map(|user| user.id.clone())))
     }
 
     pub(crate) fn is_known(&self) -> bool {
-        self.user.read_untracked().is_some()
+        self.user.with_untracked(Option::is_some)
     }
 
     /// The visitor may be somebody else by now.
@@ -159,17 +161,18 @@ impl Identity {
 
     /// The question with this number has an answer.
     pub(crate) fn settle(&self, number: u64, user: Option<User>) {
-        {
+        let former = {
             let mut question = self.lock();
             if question.number != number {
                 return;
             }
             question.under_way = None;
             question.answered = Some(question.about);
-        }
-        let user = Some(user);
-        if *self.user.read_untracked() != user {
-            self.user.set(user);
+            // Under the lock, so that the latest answer is the one that stays.
+            self.user.replace_untracked(Some(user))
+        };
+        if former.is_some() {
+            self.user.notify();
         }
         self.answered.notify();
     }

@@ -20,6 +20,7 @@ use super::{
     order::{ShownOrder, way_between},
     page_reads::{Answer, Slot, question},
     readers::Readers,
+    signal::{ArcSharedSignal, Changed, SharedSignal},
     use_directus::{Core, Mode},
     use_realtime_collection::UseRealtimeCollectionOptions,
     write::Made,
@@ -120,21 +121,21 @@ pub(crate) struct View<T> {
     shown_order: ShownOrder,
     /// Without the last one that the query may give, where somebody shows the list so.
     but_last: OnceLock<ShownOrder>,
-    rows: Arc<RwLock<HashMap<RowKey, ArcRwSignal<Option<T>>>>>,
+    rows: Arc<RwLock<HashMap<RowKey, ArcSharedSignal<Option<T>>>>>,
     /// How many rows the query gave, whether or not they are shown.
-    given: ArcRwSignal<usize>,
+    given: ArcSharedSignal<usize>,
     /// Rows got their keys.
-    named: ArcTrigger,
-    pub(crate) status: ArcRwSignal<LiveStatus>,
-    error: ArcRwSignal<Option<Error>>,
-    unfit: ArcRwSignal<Option<Error>>,
+    named: Changed,
+    pub(crate) status: ArcSharedSignal<LiveStatus>,
+    error: ArcSharedSignal<Option<Error>>,
+    unfit: ArcSharedSignal<Option<Error>>,
     /// Why the last write of this list was refused.
-    refused: ArcRwSignal<Option<Error>>,
+    refused: ArcSharedSignal<Option<Error>>,
     /// The number of the last one that was made.
     written: Arc<AtomicU64>,
     /// When the last read came back.
-    synced: ArcRwSignal<Option<u64>>,
-    pub(crate) meta: ArcRwSignal<Option<Value>>,
+    synced: ArcSharedSignal<Option<u64>>,
+    pub(crate) meta: ArcSharedSignal<Option<Value>>,
 }
 
 /// All rows, and those that do not fit `T`, with what is wrong with them; nothing is for those that were created here, and
@@ -163,15 +164,15 @@ impl<T: RowType> View<T> {
             shown_order: ShownOrder::default(),
             but_last: OnceLock::new(),
             rows: Arc::default(),
-            given: ArcRwSignal::default(),
-            named: ArcTrigger::new(),
-            status: ArcRwSignal::new(status),
-            error: ArcRwSignal::new(None),
-            unfit: ArcRwSignal::new(None),
-            refused: ArcRwSignal::new(None),
+            given: ArcSharedSignal::default(),
+            named: Changed::new(()),
+            status: ArcSharedSignal::new(status),
+            error: ArcSharedSignal::new(None),
+            unfit: ArcSharedSignal::new(None),
+            refused: ArcSharedSignal::new(None),
             written: Arc::default(),
-            synced: ArcRwSignal::new(None),
-            meta: ArcRwSignal::new(None),
+            synced: ArcSharedSignal::new(None),
+            meta: ArcSharedSignal::new(None),
         }
     }
 
@@ -187,15 +188,15 @@ impl<T: RowType> View<T> {
             shown_order: ShownOrder::default(),
             but_last: OnceLock::new(),
             rows: Arc::default(),
-            given: ArcRwSignal::default(),
-            named: ArcTrigger::new(),
-            status: ArcRwSignal::new(LiveStatus::Refused),
-            error: ArcRwSignal::new(Some(error)),
-            unfit: ArcRwSignal::new(None),
-            refused: ArcRwSignal::new(None),
+            given: ArcSharedSignal::default(),
+            named: Changed::new(()),
+            status: ArcSharedSignal::new(LiveStatus::Refused),
+            error: ArcSharedSignal::new(Some(error)),
+            unfit: ArcSharedSignal::new(None),
+            refused: ArcSharedSignal::new(None),
             written: Arc::default(),
-            synced: ArcRwSignal::new(None),
-            meta: ArcRwSignal::new(None),
+            synced: ArcSharedSignal::new(None),
+            meta: ArcSharedSignal::new(None),
         }
     }
 
@@ -217,11 +218,12 @@ impl<T: RowType> View<T> {
 
     /// The same rows, held still.
     fn frozen(&self) -> Self {
-        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let rows = rows.iter().map(|(key, row)| (key.clone(), ArcRwSignal::new(row.get_untracked()))).collect();
         let mut overlay = Overlay::default();
         overlay.adopt(&self.overlay());
+        // Under the lock of the order, as rows come.
         let order = self.order.read().unwrap_or_else(PoisonError::into_inner);
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let rows = rows.iter().map(|(key, row)| (key.clone(), ArcSharedSignal::new(row.get_untracked()))).collect();
         Self {
             collection: self.collection.clone(),
             origin: None,
@@ -232,22 +234,22 @@ impl<T: RowType> View<T> {
             shown_order: ShownOrder::new(order.fitting().cloned().collect()),
             but_last: OnceLock::new(),
             rows: Arc::new(RwLock::new(rows)),
-            given: ArcRwSignal::new(self.given.get_untracked()),
-            named: ArcTrigger::new(),
-            status: ArcRwSignal::new(LiveStatus::Paused),
-            error: ArcRwSignal::new(None),
-            unfit: ArcRwSignal::new(self.unfit.get_untracked()),
-            refused: ArcRwSignal::new(None),
+            given: ArcSharedSignal::new(self.given.get_untracked()),
+            named: Changed::new(()),
+            status: ArcSharedSignal::new(LiveStatus::Paused),
+            error: ArcSharedSignal::new(None),
+            unfit: ArcSharedSignal::new(self.unfit.get_untracked()),
+            refused: ArcSharedSignal::new(None),
             written: Arc::default(),
-            synced: ArcRwSignal::new(self.synced.get_untracked()),
-            meta: ArcRwSignal::new(self.meta.get_untracked()),
+            synced: ArcSharedSignal::new(self.synced.get_untracked()),
+            meta: ArcSharedSignal::new(self.meta.get_untracked()),
         }
     }
 
     /// The same list, seen as the other one can follow upon it; nothing where that can follow upon this one as it is seen.
     fn on_the_way_to(&self, other: &Self) -> Option<Self> {
         let way = |shown: &ShownOrder, other: &ShownOrder| {
-            way_between(&shown.keys().read_untracked(), &other.keys().read_untracked())
+            way_between(&shown.keys().get_untracked(), &other.keys().get_untracked())
         };
         let keys = way(&self.shown_order, &other.shown_order);
         let but_last = self.but_last.get().and_then(|shown| way(shown, other.but_last()));
@@ -296,20 +298,14 @@ impl<T: RowType> View<T> {
                     let is_new = self.written.fetch_max(number, Ordering::Relaxed) < number;
                     match &progress {
                         Progress::Refused(error) => self.refused.set(Some(error.clone())),
-                        Progress::Waiting if is_new && self.refused.read_untracked().is_some() => {
-                            self.refused.set(None)
-                        }
+                        Progress::Waiting if is_new => self.refused.set_if_other(None),
                         _ => {}
                     }
                 }
                 let shown = self.overlay().progress(&intent.layer, progress);
                 self.apply(&shown);
             }
-            News::AnotherVisitor => {
-                if self.refused.read_untracked().is_some() {
-                    self.refused.set(None);
-                }
-            }
+            News::AnotherVisitor => self.refused.set_if_other(None),
             News::Read { confirmed, scope, is_answer } => {
                 let only = match &scope {
                     ReadScope::Window => None,
@@ -329,12 +325,8 @@ impl<T: RowType> View<T> {
             Output::Rows(changes) => self.server(changes),
             Output::Meta(meta) => self.meta.set(meta),
             Output::Status(status, error) => {
-                if *self.error.read_untracked() != error {
-                    self.error.set(error);
-                }
-                if *self.status.read_untracked() != status {
-                    self.status.set(status);
-                }
+                self.error.set_if_other(error);
+                self.status.set_if_other(status);
             }
             // The driver makes the reads, and says how many writes were done by then.
             Output::Read(..) | Output::Shown(_) => {}
@@ -347,9 +339,7 @@ impl<T: RowType> View<T> {
             (overlay.server(changes), overlay.given())
         };
         self.apply(&shown);
-        if *self.given.read_untracked() != given {
-            self.given.set(given);
-        }
+        self.given.set_if_other(given);
     }
 
     fn read_row(&self, key: &RowKey, row: &Value) -> Result<T, Error> {
@@ -366,7 +356,7 @@ impl<T: RowType> View<T> {
         })
     }
 
-    pub(crate) fn keys(&self) -> &ArcRwSignal<Vec<RowKey>> {
+    pub(crate) fn keys(&self) -> &ArcSharedSignal<Vec<RowKey>> {
         self.shown_order.keys()
     }
 
@@ -400,7 +390,6 @@ impl<T: RowType> View<T> {
         let but_last = self.but_last.get().filter(|_| keys.is_some() || shown.reorders());
         let but_last = but_last.map(|shown| (shown, self.all_but_last(&order)));
         let unfit = if all_fit { None } else { order.keys.iter().find_map(|key| order.unfit.get(key)?.clone()) };
-        drop(order);
         // Rows first, then the order: whoever learns of a key finds its row.
         let mut updates = Vec::new();
         {
@@ -408,15 +397,14 @@ impl<T: RowType> View<T> {
             for (key, row) in fresh {
                 match rows.get(&key) {
                     Some(signal) => updates.push((signal.clone(), row)),
-                    None => drop(rows.insert(key, ArcRwSignal::new(Some(row)))),
+                    None => drop(rows.insert(key, ArcSharedSignal::new(Some(row)))),
                 }
             }
         }
+        drop(order);
         // Not under the lock: whoever is told may read at once.
         for (signal, row) in updates {
-            if signal.read_untracked().as_ref() != Some(&row) {
-                signal.set(Some(row));
-            }
+            signal.set_if_other(Some(row));
         }
         match keys {
             Some(keys) => self.shown_order.show(keys),
@@ -427,9 +415,7 @@ impl<T: RowType> View<T> {
             shown.show(keys);
         }
         self.forget(gone);
-        if *self.unfit.read_untracked() != unfit {
-            self.unfit.set(unfit);
-        }
+        self.unfit.set_if_other(unfit);
         if shown.named {
             self.named.notify();
         }
@@ -468,17 +454,18 @@ impl<T: RowType> View<T> {
 
     /// The row with this key; whoever reads it is told when it changes, leaves or comes.
     pub(crate) fn row(&self, key: &RowKey) -> Option<T> {
-        let key = self.overlay().resolve(key);
-        let signal = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        match signal {
-            Some(signal) => signal.get(),
-            None => {
-                self.keys().track();
-                // By a key, of a row that was created here and has none yet.
-                self.named.track();
-                None
-            }
-        }
+        let look = || {
+            let key = self.overlay().resolve(key);
+            let signal = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+            signal?.get()
+        };
+        look().or_else(|| {
+            self.keys().track();
+            // By a key, of a row that was created here and has none yet.
+            self.named.track();
+            // It may have come before that was tracked.
+            look()
+        })
     }
 
     /// The keys of a list that is asked for with one row more than it shows.
@@ -499,11 +486,12 @@ impl<T: RowType> View<T> {
 
     /// The key that a row has in Directus.
     fn key_of(&self, row: &RowKey) -> Option<Key> {
-        let key = self.overlay().key(row);
-        if key.is_none() {
+        let look = || self.overlay().key(row);
+        look().or_else(|| {
             self.named.track();
-        }
-        key
+            // It may have got one before that was tracked.
+            look()
+        })
     }
 
     /// The rows that have writes which are not done yet, by the names that they go by here.
@@ -531,7 +519,7 @@ impl<T: RowType> View<T> {
     fn is_settled(&self) -> bool {
         match self.status.get() {
             LiveStatus::Loading | LiveStatus::Refused => false,
-            _ => self.error.with(Option::is_none) || !self.keys().read().is_empty(),
+            _ => self.error.with(Option::is_none) || self.keys().with(|keys| !keys.is_empty()),
         }
     }
 }
@@ -645,18 +633,18 @@ pub(crate) struct LiveView<T: RowType> {
     connection: Signal<ConnectionStatus>,
     /// On the server: what has to have been read before anything is shown.
     first: StoredValue<Option<ArcResource<First>>>,
-    shown: RwSignal<Arc<View<T>>>,
+    shown: SharedSignal<Arc<View<T>>>,
     /// Who reads one row of it.
     row_readers: StoredValue<Arc<Readers<()>>>,
     /// Who asks whether a row has writes that wait.
     wait_readers: StoredValue<Arc<Readers<Arc<Waits>>>>,
     /// What is to be shown instead, once it has something to show: the query has changed.
-    coming: RwSignal<Option<Arc<View<T>>>>,
-    held: StoredValue<Option<Held>>,
-    paused: RwSignal<bool>,
+    coming: SharedSignal<Option<Arc<View<T>>>>,
+    held: SharedSignal<Option<Held>>,
+    paused: SharedSignal<bool>,
     core: StoredValue<Arc<Core>>,
     /// What was asked for when an effect last looked.
-    asked: StoredValue<Result<Target, Error>>,
+    asked: SharedSignal<Result<Target, Error>>,
     /// What is asked for now: writes go by it.
     now: StoredValue<Asked>,
 }
@@ -776,14 +764,14 @@ impl<T: RowType> LiveView<T> {
         let this = Self {
             connection: core.status.clone().into(),
             first: StoredValue::new(first.filter(|_| !is_live)),
-            shown: RwSignal::new(view),
+            shown: SharedSignal::new(view),
             row_readers: StoredValue::default(),
             wait_readers: StoredValue::default(),
-            coming: RwSignal::new(None),
-            held: StoredValue::new(None),
-            paused: RwSignal::new(!immediate),
+            coming: SharedSignal::new(None),
+            held: SharedSignal::new(None),
+            paused: SharedSignal::new(!immediate),
             core: StoredValue::new(Arc::clone(core)),
-            asked: StoredValue::new(now.clone()),
+            asked: SharedSignal::new(now.clone()),
             now: StoredValue::new(Arc::clone(&target)),
         };
         if let Mode::Live(client) = &core.mode {
@@ -798,24 +786,24 @@ impl<T: RowType> LiveView<T> {
     fn follow(self, client: Client, initial: Option<(String, Page<Value>, Seen)>) {
         let coming = self.coming;
         // The share of what is shown while something else is awaited: what stays on the page stays true meanwhile.
-        let leaving: StoredValue<Option<Held>> = StoredValue::new(None);
-        let first =
-            StoredValue::new(initial.map(|(name, rows, seen)| (name, (self.shown.get_untracked(), Some(rows), seen))));
-        self.forget_with_the_visitor(first);
+        let leaving: SharedSignal<Option<Held>> = SharedSignal::new(None);
+        let first = initial.zip(self.shown.try_get_untracked());
+        let first = SharedSignal::new(first.map(|((name, rows, seen), view)| (name, (view, Some(rows), seen))));
+        // Natively effects run at once: what one of these has seen is to be so until it has done what it does.
+        let turn = Arc::new(Mutex::new(()));
+        self.forget_with_the_visitor(first, Arc::clone(&turn));
         self.tell_what_waits();
-        Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
-            let target = (self.now.try_get_value()?)();
-            self.asked.set_value(target.clone());
+        let take_hold = move |target: Result<Target, Error>, held_name: Option<String>| {
             // Paused or not: what is written is kept.
             if let Ok(Target { persist: Some(store), .. }) = &target {
                 client.keep(store, self.core.try_get_value().and_then(|core| core.identity.who()));
             }
-            if self.paused.get() {
-                if held_name.flatten().is_some() {
+            if self.paused.try_get()? {
+                if held_name.is_some() {
                     coming.set(None);
-                    self.show(Arc::new(self.shown.get_untracked().frozen()));
-                    self.held.set_value(None);
-                    leaving.set_value(None);
+                    self.show(Arc::new(self.shown.try_get_untracked()?.frozen()));
+                    self.held.set(None);
+                    leaving.set(None);
                 }
                 return None;
             }
@@ -824,57 +812,67 @@ impl<T: RowType> LiveView<T> {
                 Err(error) => {
                     coming.set(None);
                     self.show(Arc::new(View::unusable(error)));
-                    self.held.set_value(None);
-                    leaving.set_value(None);
+                    self.held.set(None);
+                    leaving.set(None);
                     return None;
                 }
             };
-            if held_name.flatten().as_ref() == Some(&target.name) {
-                return Some(target.name);
+            if held_name.as_ref() == Some(&target.name) {
+                return held_name;
             }
             // The first query may start from the rows that are on the screen already, if they are its own.
-            let first = first.try_update_value(Option::take).flatten();
+            let first = first.try_update(Option::take).flatten();
             let first = first.and_then(|(name, first)| (name == target.name).then_some(first));
             let (held, view) = target.hold(&client, first);
-            let shown = self.shown.get_untracked();
+            let shown = self.shown.try_get_untracked()?;
             let is_new = !Arc::ptr_eq(&view, &shown);
             if is_new {
                 view.adopt(&shown);
             }
             // The old shares go only now, so that a query that stays the same does not end in between.
-            let old = self.held.try_update_value(|slot| slot.replace(held)).flatten();
-            leaving.update_value(|leaving| *leaving = is_new.then(|| leaving.take().or(old)).flatten());
+            let old = self.held.try_update(|slot| slot.replace(held)).flatten();
+            leaving.try_update(|leaving| *leaving = is_new.then(|| leaving.take().or(old)).flatten());
             coming.set(is_new.then_some(view));
             Some(target.name)
+        };
+        let turn_to_hold = Arc::clone(&turn);
+        Effect::new_isomorphic(move |held_name: Option<Option<String>>| {
+            let target = (self.now.try_get_value()?)();
+            let _turn = turn_to_hold.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = take_hold(target.clone(), held_name.flatten());
+            // Last: who sees that it was asked for sees what has come of it.
+            self.asked.set(target);
+            name
         });
         // The old rows stay until the new ones are there. Whoever shows none yet has nothing to keep, and a refusal ends what
         // nobody keeps true any more: it may be another visitor's.
         let is_ready = move |view: &View<T>| {
             let is_refused = view.status.get() == LiveStatus::Refused;
             view.is_settled()
-                || untrack(|| self.shown.read().status.get() == LiveStatus::Loading)
-                || (is_refused && leaving.with_value(Option::is_none))
+                || self.shown.try_with_untracked(|shown| shown.status.get_untracked()) == Some(LiveStatus::Loading)
+                || (is_refused && leaving.try_with_untracked(Option::is_none).unwrap_or_default())
         };
         let arrive = move |view| {
             self.show(view);
             coming.set(None);
-            leaving.set_value(None);
+            leaving.set(None);
         };
-        let is_on_the_way = StoredValue::new(false);
+        let is_on_the_way = SharedSignal::new(false);
         Effect::new_isomorphic(move |_| {
-            let Some(view) = coming.get() else { return };
-            if !is_ready(&view) || is_on_the_way.get_value() {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(view) = coming.try_get().flatten() else { return };
+            if !is_ready(&view) || is_on_the_way.try_get_untracked().unwrap_or(true) {
                 return;
             }
-            let shown = self.shown.get_untracked();
+            let Some(shown) = self.shown.try_get_untracked() else { return };
             let is_still = shown.is_seen() && view.is_seen();
             if !transport::is_browser() || (is_still && shown.on_the_way_to(&view).is_none()) {
                 return arrive(view);
             }
-            is_on_the_way.set_value(true);
+            is_on_the_way.set(true);
             transport::spawn(async move {
                 self.go_to_what_comes(is_ready, arrive).await;
-                is_on_the_way.try_set_value(false);
+                is_on_the_way.set(false);
             });
         });
     }
@@ -906,19 +904,20 @@ impl<T: RowType> LiveView<T> {
 
     /// A list that holds still is read by nobody, be it that another one is on its way: when the visitor is another one, its rows
     /// go.
-    fn forget_with_the_visitor<F: Send + Sync + 'static>(self, first: StoredValue<Option<F>>) {
+    fn forget_with_the_visitor<F: Send + Sync + 'static>(self, first: SharedSignal<Option<F>>, turn: Arc<Mutex<()>>) {
         let Some(identity) = self.core.try_get_value().map(|core| core.identity.clone()) else { return };
         Effect::new_isomorphic(move |before: Option<Option<Who>>| {
             let before = before.flatten();
             let who = identity.last_known();
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             if before.is_some() && who.is_some() && before != who {
-                first.set_value(None);
+                first.set(None);
                 let is_still =
                     self.shown.try_with_untracked(|shown| shown.status.get_untracked() == LiveStatus::Paused);
                 if is_still == Some(true) {
                     let is_paused = self.paused.try_get_untracked() == Some(true);
                     let status = if is_paused { LiveStatus::Paused } else { LiveStatus::Loading };
-                    let empty = match self.asked.try_get_value()? {
+                    let empty = match self.asked.try_get_untracked()? {
                         Ok(target) => View::new(&target, status),
                         Err(error) => View::unusable(error),
                     };
@@ -985,7 +984,7 @@ impl<T: RowType> LiveView<T> {
         Signal::derive(move || {
             self.await_first();
             let view = self.shown()?;
-            let key = view.keys().read().first().cloned()?;
+            let key = view.keys().with(|keys| keys.first().cloned())?;
             view.row(&key)
         })
     }
@@ -1028,7 +1027,7 @@ impl<T: RowType> LiveView<T> {
 
     /// Whether what is asked for now is what was asked for when an effect last looked.
     pub(crate) fn is_asked_for(self) -> bool {
-        let (Some(now), Some(asked)) = (self.now.try_get_value(), self.asked.try_get_value()) else { return false };
+        let (Some(now), Some(asked)) = (self.now.try_get_value(), self.asked.try_get_untracked()) else { return false };
         matches!((untrack(|| now()), asked), (Ok(now), Ok(asked)) if now.name == asked.name)
     }
 
@@ -1116,11 +1115,11 @@ impl<T: RowType> LiveView<T> {
     /// The writes to this list's collection that are not done yet.
     pub(crate) fn pending(self) -> Signal<Vec<PendingWrite>> {
         Signal::derive(move || {
-            let (Some(core), Some(Ok(target))) = (self.core.try_get_value(), self.asked.try_get_value()) else {
+            let (Some(core), Some(Ok(target))) = (self.core.try_get_value(), self.asked.try_get_untracked()) else {
                 return Vec::new();
             };
             let is_own = |write: &&PendingWrite| write.collection == target.spec.collection;
-            core.pending.read().iter().filter(is_own).cloned().collect()
+            core.pending.with(|pending| pending.iter().filter(is_own).cloned().collect())
         })
     }
 
@@ -1129,9 +1128,8 @@ impl<T: RowType> LiveView<T> {
             let row = row.clone();
             move || {
                 let (core, view) = (self.core.try_get_value(), self.shown.try_get_untracked());
-                core.zip(view).is_some_and(|(core, view)| {
-                    core.pending.try_with_untracked(|pending| view.waits(pending, &row)).unwrap_or_default()
-                })
+                core.zip(view)
+                    .is_some_and(|(core, view)| core.pending.with_untracked(|pending| view.waits(pending, &row)))
             }
         };
         let asks = Arc::new(Waits { row, was_told: AtomicBool::new(waits()), is_mixed: AtomicBool::new(false) });
@@ -1157,14 +1155,14 @@ impl<T: RowType> LiveView<T> {
             let Some(view) = self.shown() else { return };
             // Whoever changes it just now wakes this once more.
             let waiting = |pending: &Vec<PendingWrite>| view.waiting(&view.overlay(), pending).collect::<HashSet<_>>();
-            let Some(waiting) = core.pending.try_with(waiting) else { return };
+            let waiting = core.pending.with(waiting);
             // Locked for each of them: not while those who are told may read.
             readers.tell(|asks| asks.is_to_be_told(waiting.contains(&view.overlay().resolve(&asks.row))));
         });
     }
 
     pub(crate) fn what(self, verb: &str) -> String {
-        match self.asked.try_get_value() {
+        match self.asked.try_get_untracked() {
             Some(Ok(target)) => format!("{verb} `{}`", target.spec.collection),
             _ => verb.to_owned(),
         }
@@ -1172,7 +1170,7 @@ impl<T: RowType> LiveView<T> {
 
     /// Fields that are read only because the engine needs them.
     pub(crate) fn unasked(self) -> Vec<String> {
-        match self.asked.try_get_value() {
+        match self.asked.try_get_untracked() {
             Some(Ok(target)) => target.unasked,
             _ => Vec::new(),
         }
@@ -1180,7 +1178,7 @@ impl<T: RowType> LiveView<T> {
 
     /// What a list that is live shows of these fields of a row: one that is paused knows of no writes.
     fn shown_of(self, row: Option<&RowKey>, patch: &Map<String, Value>) -> Map<String, Value> {
-        let is_held = self.held.try_with_value(Option::is_some).unwrap_or_default();
+        let is_held = self.held.try_with_untracked(Option::is_some).unwrap_or_default();
         let view = self.shown.try_get_untracked();
         let view = view.filter(|view| is_held && view.status.get_untracked() != LiveStatus::Paused);
         let look = row.zip(view).and_then(|(row, view)| view.overlay().value(row).cloned());
@@ -1253,15 +1251,17 @@ impl<T: RowType> LiveView<T> {
     fn shows(self, target: &Target) -> bool {
         let is_asked = |asked: &Result<Target, Error>| asked.as_ref().is_ok_and(|asked| asked.name == target.name);
         self.coming.try_with_untracked(Option::is_none).unwrap_or_default()
-            && self.asked.try_with_value(is_asked).unwrap_or_default()
+            && self.asked.try_with_untracked(is_asked).unwrap_or_default()
     }
 
     /// The one row that is asked for: by its key as Directus spells it, once that is known. Unless the key has changed and the row
     /// of the one before is still shown: whoever writes now may mean either.
     fn on_the_page(self, target: &Target, asked: &Key) -> Result<RowKey, Error> {
+        // Before it is looked at: it may change meanwhile.
+        let is_shown = self.shows(target);
         let view = self.shown.try_get_untracked();
         let shown = view.as_ref().and_then(|view| {
-            let first = view.keys().read_untracked().first().cloned();
+            let first = view.keys().with_untracked(|keys| keys.first().cloned());
             first.and_then(|row| view.overlay().key(&row))
         });
         match (view, shown) {
@@ -1270,7 +1270,7 @@ impl<T: RowType> LiveView<T> {
                  is there, or by `use_directus().items(…)`",
                 view.collection
             ))),
-            (_, Some(shown)) if self.shows(target) => Ok(RowKey::from(shown)),
+            (_, Some(shown)) if is_shown => Ok(RowKey::from(shown)),
             _ => Ok(RowKey::from(asked)),
         }
     }
@@ -1301,7 +1301,7 @@ impl<T: RowType> LiveView<T> {
     }
 
     pub(crate) fn refetch(self) {
-        self.held.try_with_value(|held| held.as_ref().map(Held::refetch));
+        self.held.try_with_untracked(|held| held.as_ref().map(Held::refetch));
     }
 }
 

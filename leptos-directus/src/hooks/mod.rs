@@ -24,6 +24,7 @@ mod live_view;
 mod order;
 mod page_reads;
 mod readers;
+mod signal;
 mod subscription;
 mod use_directus;
 mod use_directus_auth;

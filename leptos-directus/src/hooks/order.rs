@@ -10,8 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use leptos::prelude::*;
-
+use super::signal::ArcSharedSignal;
 use crate::{
     live::{RowKey, Shown},
     transport,
@@ -20,7 +19,7 @@ use crate::{
 /// The keys of a list as the page shows them.
 #[derive(Clone, Default)]
 pub(super) struct ShownOrder {
-    keys: ArcRwSignal<Vec<RowKey>>,
+    keys: ArcSharedSignal<Vec<RowKey>>,
     /// Between a change and the moment when all who follow the keys have seen it.
     step: Arc<Mutex<Option<Step>>>,
 }
@@ -33,10 +32,10 @@ struct Step {
 
 impl ShownOrder {
     pub(super) fn new(keys: Vec<RowKey>) -> Self {
-        Self { keys: ArcRwSignal::new(keys), step: Arc::default() }
+        Self { keys: ArcSharedSignal::new(keys), step: Arc::default() }
     }
 
-    pub(super) fn keys(&self) -> &ArcRwSignal<Vec<RowKey>> {
+    pub(super) fn keys(&self) -> &ArcSharedSignal<Vec<RowKey>> {
         &self.keys
     }
 
@@ -64,10 +63,7 @@ impl ShownOrder {
     /// Brings the keys to this, by two steps where that is needed.
     pub(super) fn show(&self, keys: Vec<RowKey>) {
         if !transport::is_browser() {
-            if *self.keys.read_untracked() != keys {
-                self.keys.set(keys);
-            }
-            return;
+            return self.keys.set_if_other(keys);
         }
         let mut step = self.lock();
         if let Some(step) = &mut *step {

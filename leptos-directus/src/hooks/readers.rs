@@ -11,6 +11,8 @@ use std::{
 
 use leptos::prelude::*;
 
+use super::signal::Changed;
+
 /// With what is to be known of each.
 #[derive(Debug)]
 pub(super) struct Readers<S>(Mutex<All<S>>);
@@ -19,7 +21,7 @@ pub(super) struct Readers<S>(Mutex<All<S>>);
 struct All<S> {
     next: u64,
     /// In the order in which they came.
-    by_number: BTreeMap<u64, (ArcTrigger, S)>,
+    by_number: BTreeMap<u64, (Changed, S)>,
 }
 
 impl<S> Default for Readers<S> {
@@ -34,9 +36,9 @@ impl<S: Send + 'static> Readers<S> {
     }
 
     /// What somebody is to track, until its owner is cleaned up; nothing where there is none that would be.
-    pub(super) fn join(self: &Arc<Self>, state: S) -> Option<ArcTrigger> {
+    pub(super) fn join(self: &Arc<Self>, state: S) -> Option<Changed> {
         let _owner = Owner::current()?;
-        let trigger = ArcTrigger::new();
+        let trigger = Changed::new(());
         let number = {
             let mut all = self.lock();
             all.next += 1;
@@ -58,7 +60,9 @@ impl<S: Send + 'static> Readers<S> {
             }
         }
         // Not under the lock: whoever is told may come and go at once.
-        told.notify();
+        for trigger in told {
+            trigger.notify();
+        }
     }
 
     #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 
 use leptos::prelude::*;
 
-use super::{SubscribeOptions, Subscribing, identity::Identity, page_reads::PageReads};
+use super::{SubscribeOptions, Subscribing, identity::Identity, page_reads::PageReads, signal::ArcSharedSignal};
 use crate::{
     client::{Client, ClientEvent},
     connection::{ConnectionConfig, ConnectionStatus},
@@ -69,14 +69,14 @@ impl DirectusOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct Core {
     pub(crate) mode: Mode,
-    pub(crate) status: ArcRwSignal<ConnectionStatus>,
+    pub(crate) status: ArcSharedSignal<ConnectionStatus>,
     /// When the status became what it is.
     status_since: Arc<AtomicU64>,
     pub(crate) identity: Identity,
     /// Writes of live lists that are not done yet, in order.
-    pub(crate) pending: ArcRwSignal<Vec<PendingWrite>>,
+    pub(crate) pending: ArcSharedSignal<Vec<PendingWrite>>,
     /// Those that were refused while nobody was there to be told.
-    refused: ArcRwSignal<Vec<RefusedWrite>>,
+    refused: ArcSharedSignal<Vec<RefusedWrite>>,
     /// What the server reads for this page; nothing where there is a connection.
     pub(crate) reads: PageReads,
 }
@@ -94,11 +94,11 @@ impl Core {
     fn new(mode: Mode) -> Self {
         Self {
             mode,
-            status: ArcRwSignal::new(ConnectionStatus::Idle),
+            status: ArcSharedSignal::new(ConnectionStatus::Idle),
             status_since: Arc::default(),
             identity: Identity::unknown(),
-            pending: ArcRwSignal::default(),
-            refused: ArcRwSignal::default(),
+            pending: ArcSharedSignal::default(),
+            refused: ArcSharedSignal::default(),
             reads: PageReads::default(),
         }
     }
@@ -306,7 +306,7 @@ impl Directus {
     #[must_use]
     pub fn connected(self) -> Signal<bool> {
         let status = self.core().status.clone();
-        Signal::derive(move || status.read().is_connected())
+        Signal::derive(move || status.with(|status| status.is_connected()))
     }
 
     /// Opens the socket, if it is not open, and keeps it open, whether or not anybody subscribes.

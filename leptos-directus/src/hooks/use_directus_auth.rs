@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     identity::who,
+    signal::SharedSignal,
     use_directus::{Core, Directus, Mode, use_directus},
 };
 use crate::{
@@ -103,7 +104,7 @@ pub fn use_directus_auth() -> UseDirectusAuthReturn {
     UseDirectusAuthReturn {
         directus,
         first: StoredValue::new(first.filter(|_| is_server)),
-        pending: RwSignal::new(false),
+        pending: SharedSignal::new(false),
     }
 }
 
@@ -178,7 +179,7 @@ fn server_user(core: &Arc<Core>) -> Option<ArcResource<Option<Known>>> {
 pub struct UseDirectusAuthReturn {
     directus: Directus,
     first: StoredValue<Option<ArcResource<Option<Known>>>>,
-    pending: RwSignal<bool>,
+    pending: SharedSignal<bool>,
 }
 
 impl UseDirectusAuthReturn {
@@ -197,7 +198,7 @@ impl UseDirectusAuthReturn {
     /// Whether a login or a logout is under way.
     #[must_use]
     pub fn pending(self) -> Signal<bool> {
-        self.pending.into()
+        Signal::derive(move || self.pending.try_get().unwrap_or_default())
     }
 
     /// Logs in: Directus sets its session cookie, the socket is opened anew with it, and every live list follows.
@@ -268,9 +269,9 @@ impl UseDirectusAuthReturn {
                 "login and logout are done in the browser: Directus sets the cookie on its answer",
             ));
         };
-        self.pending.try_set(true);
+        self.pending.set(true);
         let result = work(&core, client).await;
-        self.pending.try_set(false);
+        self.pending.set(false);
         result
     }
 }

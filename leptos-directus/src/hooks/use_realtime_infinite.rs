@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::{
     live_view::{IntoQuery, RowType},
+    signal::SharedSignal,
     use_realtime_collection::{
         UseRealtimeCollectionOptions, UseRealtimeCollectionReturn, use_realtime_collection_with_options,
     },
@@ -78,15 +79,19 @@ pub fn use_realtime_infinite_with_options<T: RowType>(
 ) -> UseRealtimeInfiniteReturn<T> {
     let query = query.into_query();
     // Of which query how many pages are shown.
-    let pages = RwSignal::new((String::new(), 1));
+    let pages = SharedSignal::new((String::new(), 1));
     let asked = move || {
         let query = query.get();
         let name = query.canonical();
-        if pages.with(|(of, _)| *of != name) {
+        pages.try_with(|_| ());
+        let count = pages.try_update_untracked(|pages| {
             // A query that comes again begins anew, too.
-            pages.update_untracked(|pages| *pages = (name, 1));
-        }
-        let count = pages.with_untracked(|(_, count)| *count);
+            if pages.0 != name {
+                *pages = (name, 1);
+            }
+            pages.1
+        });
+        let count = count.unwrap_or(1);
         let size = u64::from(page_size.max(1));
         let mut query = query;
         // From there on, however many pages there are to be.
@@ -145,7 +150,7 @@ impl UseRealtimeInfiniteOptions {
 /// ```
 pub struct UseRealtimeInfiniteReturn<T: RowType> {
     list: UseRealtimeCollectionReturn<T>,
-    pages: RwSignal<(String, u64)>,
+    pages: SharedSignal<(String, u64)>,
 }
 
 handle!(UseRealtimeInfiniteReturn);

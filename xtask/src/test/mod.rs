@@ -20,6 +20,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -39,12 +40,17 @@ pub(crate) struct Options {
     pub(crate) rest: Vec<OsString>,
 }
 
+/// Installs something for all clones, unless it is there.
+type Install = fn(&Options, &Step) -> Result<()>;
+
 /// A part: what it is called, what it shows, how to run it.
 struct Part {
     name: &'static str,
     about: &'static str,
     /// Runs with `--all`, or when it is named.
     long: bool,
+    /// What it needs that takes minutes to install.
+    installs: Option<Install>,
     run: fn(&mut Run<'_>) -> Result<Counts>,
 }
 
@@ -70,17 +76,50 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     eprintln!("logs: {}", logs.display());
     let mut run =
         Run { workspace, options, logs, part: "", wasm: None, browser: None, commands: 0, failed: Vec::new() };
+    let at_first = chosen.iter().take_while(|part| part.installs.is_none()).count();
+    let mut parts = chosen.iter().enumerate();
     let mut rows = Vec::new();
-    for (index, part) in chosen.iter().enumerate() {
-        eprintln!("\n({}/{}) {}: {}", index + 1, chosen.len(), part.name, part.about);
+    // What the later parts need is downloaded, for the most part, while these compile. Not beside those that run it: they have
+    // seconds for what they wait for.
+    thread::scope(|scope| {
+        if at_first > 0 {
+            scope.spawn(|| install(&chosen[at_first..], options));
+        }
+        run_parts(&mut run, parts.by_ref().take(at_first), chosen.len(), &mut rows);
+    });
+    run_parts(&mut run, parts, chosen.len(), &mut rows);
+    Ok(summary(&rows, &run.failed))
+}
+
+/// Until something goes wrong: what that is says the part that needs it.
+fn install(parts: &[&Part], options: &Options) {
+    for part in parts {
+        let step = Step::new(format!("      installing for {}", part.name));
+        if part.installs.is_some_and(|install| install(options, &step).is_err()) {
+            return;
+        }
+    }
+}
+
+/// Adds how each part ended, and how long it took.
+fn run_parts<'a>(
+    run: &mut Run<'_>,
+    parts: impl Iterator<Item = (usize, &'a &'static Part)>,
+    total: usize,
+    rows: &mut Vec<(&'static str, Counts, Duration)>,
+) {
+    for (index, part) in parts {
+        if interrupted() {
+            return;
+        }
+        eprintln!("\n({}/{total}) {}: {}", index + 1, part.name, part.about);
         let started = Instant::now();
         run.part = part.name;
-        let counts = match (part.run)(&mut run) {
+        let counts = match (part.run)(run) {
             Ok(counts) => counts.or_failed_if_empty(),
             Err(failure) if failure.is_interrupted() || interrupted() => {
                 eprintln!("interrupted");
-                rows.push((part.name, Counts::one_failed(), started.elapsed()));
-                break;
+                Counts::one_failed()
             }
             Err(failure) => {
                 eprintln!("error: {failure}");
@@ -89,7 +128,6 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         };
         rows.push((part.name, counts, started.elapsed()));
     }
-    Ok(summary(&rows, &run.failed))
 }
 
 fn choose(names: &[String], all: bool) -> Result<Vec<&'static Part>> {

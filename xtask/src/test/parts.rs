@@ -1,7 +1,7 @@
 //! The parts. A new one is a row in `PARTS` and a function.
 
 use super::{
-    Counts, Part, RUNNER_ARGUMENT, Run,
+    Counts, Options, Part, RUNNER_ARGUMENT, Run,
     control::{Control, Server},
     counts::failed_specs,
     show,
@@ -10,7 +10,7 @@ use crate::{
     directus::{DbClient, Directus, Installation, Mode, OLDER, SCHEMA_TOKEN, has_rules, npm},
     failure::{Context, Failure, Result},
     http::free_port,
-    report::Ticker,
+    report::{Step, Ticker},
     site::{Built, Profile, release, server_environment},
     soak::{Course, Stage},
     toolchain::{playwright, wasm_bindgen},
@@ -18,8 +18,10 @@ use crate::{
 };
 use std::{
     fs,
+    num::NonZero,
     path::Path,
     process::Command,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -28,84 +30,122 @@ const ALLOCATIONS: &str = "live_allocations";
 const WASM: [&str; 2] = ["--target", "wasm32-unknown-unknown"];
 
 pub(super) const PARTS: &[Part] = &[
-    Part { name: "fmt", about: "rustfmt has nothing to say", long: false, run: fmt },
-    Part { name: "lint", about: "clippy without warnings, for this machine and for wasm32", long: false, run: lint },
-    Part { name: "doc", about: "rustdoc without warnings", long: false, run: doc },
-    Part { name: "unit", about: "tests of all crates that need nothing else, and doc tests", long: false, run: unit },
+    Part { name: "fmt", about: "rustfmt has nothing to say", long: false, installs: None, run: fmt },
+    Part {
+        name: "lint",
+        about: "clippy without warnings, for this machine and for wasm32",
+        long: false,
+        installs: None,
+        run: lint,
+    },
+    Part { name: "doc", about: "rustdoc without warnings", long: false, installs: None, run: doc },
+    Part {
+        name: "unit",
+        about: "tests of all crates that need nothing else, and doc tests",
+        long: false,
+        installs: None,
+        run: unit,
+    },
     Part {
         name: "directus",
         about: "tests/real_*.rs: library and server against the real Directus in all three modes",
         long: false,
+        installs: Some(install_directus),
         run: directus,
     },
     Part {
         name: "wasm",
         about: "the browser transport in headless Chromium, with the real Directus",
         long: false,
+        installs: Some(install_directus),
         run: wasm,
     },
     Part {
         name: "take-along",
         about: "leptos-directus/ copied beside a fresh app outside the workspace builds for both targets",
         long: false,
+        installs: None,
         run: take_along,
     },
     Part {
         name: "e2e",
         about: "the specs' types, and Playwright: the release build in a real browser, with the real Directus",
         long: false,
+        installs: Some(install_directus),
         run: e2e,
     },
     Part {
         name: "soak",
         about: "writers, faults, mirrors and two pages for 2.5 minutes: at each pause all show what REST gives",
         long: false,
+        installs: Some(install_directus),
         run: soak,
     },
     Part {
         name: "directus-11",
         about: "tests/real_*.rs against Directus 11.17.4, whose permissions may have filters and lists of fields",
         long: true,
+        installs: Some(install_older),
         run: directus_11,
     },
     Part {
         name: "postgres",
         about: "tests/real_*.rs with PostgreSQL, where reads have connections of their own",
         long: true,
+        installs: Some(install_directus),
         run: postgres,
     },
-    Part { name: "soak-long", about: "the soak for ten minutes", long: true, run: soak_long },
+    Part {
+        name: "soak-long",
+        about: "the soak for ten minutes",
+        long: true,
+        installs: Some(install_directus),
+        run: soak_long,
+    },
     Part {
         name: "soak-pressure",
         about: "the soak for three minutes with Directus's pressure limiter, whose Retry-After every read must keep",
         long: true,
+        installs: Some(install_directus),
         run: soak_pressure,
     },
     Part {
         name: "soak-postgres",
         about: "the soak for five minutes with PostgreSQL, where Directus announces batches before they are there",
         long: true,
+        installs: Some(install_directus),
         run: soak_postgres,
     },
     Part {
         name: "soak-11",
         about: "the soak for twenty minutes with Directus 11.17.4, whose permissions change meanwhile",
         long: true,
+        installs: Some(install_older),
         run: soak_11,
     },
     Part {
         name: "model-long",
         about: "millions of steps of the engine against a simulated Directus, by another seed each time",
         long: true,
+        installs: None,
         run: model_long,
     },
     Part {
         name: "mutants",
         about: "deliberate faults of the library, each of which the tests must find",
         long: true,
+        installs: None,
         run: mutants,
     },
 ];
+
+fn install_directus(options: &Options, step: &Step) -> Result<()> {
+    Installation::get(&options.directus_version, step).map(drop)
+}
+
+fn install_older(_: &Options, step: &Step) -> Result<()> {
+    Installation::get(OLDER, step).map(drop)
+}
 
 fn soak(run: &mut Run<'_>) -> Result<Counts> {
     soak_for(run, None, DbClient::Sqlite3, 150, false)
@@ -332,6 +372,11 @@ fn against(run: &mut Run<'_>, version: &str, db_client: DbClient) -> Result<Coun
         running.push((control, scratch, mode, log));
     }
     for command in &mut commands {
+        // They wait for the most part.
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            let threads = thread::available_parallelism().map_or(1, NonZero::get).max(4);
+            command.env("RUST_TEST_THREADS", threads.to_string());
+        }
         with_rest(run, command);
     }
     let counts = run.cargo_tests(commands, 30);

@@ -42,14 +42,14 @@ fn from_html_of(core: &Arc<Core>, target: Arc<dyn Fn() -> Target + Send + Sync>)
     let this = LiveView {
         connection: core.status.clone().into(),
         first: StoredValue::new(None),
-        shown: RwSignal::new(Arc::new(view)),
+        shown: SharedSignal::new(Arc::new(view)),
         row_readers: StoredValue::default(),
         wait_readers: StoredValue::default(),
-        coming: RwSignal::new(None),
-        held: StoredValue::new(None),
-        paused: RwSignal::new(true),
+        coming: SharedSignal::new(None),
+        held: SharedSignal::new(None),
+        paused: SharedSignal::new(true),
         core: StoredValue::new(Arc::clone(core)),
-        asked: StoredValue::new(Ok(read.clone())),
+        asked: SharedSignal::new(Ok(read.clone())),
         now: StoredValue::new(Arc::new(move || Ok(target()))),
     };
     this.follow(core.client().unwrap().clone(), Some((read.name, page, Seen::NotAsked)));
@@ -73,7 +73,7 @@ async fn rows_of_the_html_are_those_of_the_query_that_they_were_read_for() {
         let posts = from_html(&core, query);
         query.set(asked.clone());
         posts.connect();
-        until(|| posts.held.with_value(Option::is_some)).await;
+        until(|| posts.held.try_with_untracked(Option::is_some).unwrap()).await;
         // Whoever asks for the same question now gets what it has.
         let target = Target::new::<Post>("posts", &UseRealtimeCollectionOptions::default(), asked);
         let (_held, shared) = target.hold::<Post>(core.client().unwrap(), None);
@@ -179,7 +179,7 @@ async fn what_is_stale_says_so_in_both_ways() {
     query.set(Query::new().sort("-title"));
     until(|| untrack(|| posts.error().get()).is_some()).await;
     // The rows of the query before are kept true; they are not those that are asked for.
-    posts.shown.get_untracked().status.set(LiveStatus::Live);
+    posts.shown.try_get_untracked().unwrap().status.set(LiveStatus::Live);
     assert_eq!(untrack(|| (posts.status().get(), posts.is_stale().get())), (LiveStatus::Stale, true));
 }
 
@@ -191,7 +191,7 @@ async fn there_is_more_as_long_as_the_server_gives_more() {
     let posts = from_html(&core, RwSignal::new(Query::new().limit(3)));
     let gives = |rows: serde_json::Value| {
         let changes = Window::default().replace("id", serde_json::from_value(rows).unwrap());
-        posts.shown.get_untracked().server(changes);
+        posts.shown.try_get_untracked().unwrap().server(changes);
         untrack(|| (posts.items().get().len(), posts.has_more()))
     };
     let (good, bad) = (json!({ "id": 1, "title": "a" }), json!({ "id": 2, "title": 5 }));
@@ -227,7 +227,7 @@ async fn who_reads_one_row_goes_with_its_component() {
         // As a component does that asks for another row each time.
         let (again, memos) = readers(|_| Signal::derive(move || posts.item(posts.keys().get()[0].clone()).get()));
         for _ in 0..3 {
-            posts.show(posts.shown.get_untracked());
+            posts.show(posts.shown.try_get_untracked().unwrap());
             assert!(memos.iter().all(|memo| memo.get_untracked().1.is_some()));
             assert_eq!(count(), (6, 2));
         }
@@ -249,13 +249,13 @@ async fn who_reads_one_row_is_told_of_it_and_of_another_list_only() {
     let load = |view: &View<Post>, rows: Value| {
         view.server(Window::default().replace("id", serde_json::from_value(rows).unwrap()));
     };
-    let first = posts.shown.get_untracked();
+    let first = posts.shown.try_get_untracked().unwrap();
     load(&first, json!([{ "id": 1, "title": "in the HTML" }, { "id": 2, "title": "new" }]));
     assert_eq!(seen(), [(1, shows("in the HTML")), (2, shows("new"))]);
     load(&first, json!([{ "id": 1, "title": "changed" }, { "id": 2, "title": "new" }]));
     assert_eq!(seen(), [(2, shows("changed")), (2, shows("new"))]);
     // It hangs on nothing that all rows hang on.
-    posts.shown.set(posts.shown.get_untracked());
+    posts.shown.set(posts.shown.try_get_untracked().unwrap());
     assert_eq!(seen(), [(2, shows("changed")), (2, shows("new"))]);
     // The rows of another query.
     let other = view();
@@ -288,7 +288,7 @@ async fn who_asks_whether_a_row_waits_is_told_of_that_row_only() {
     core.pending.set(vec![of_both[1].clone()]);
     until(|| seen() == [(3, false), (3, false)]).await;
     // Another list with the same rows, be it that it holds still: nothing is else.
-    let view = posts.shown.get_untracked();
+    let view = posts.shown.try_get_untracked().unwrap();
     posts.show(Arc::new(view.frozen()));
     any_spawner::Executor::tick().await;
     assert_eq!(seen(), [(3, false), (3, false)]);
@@ -322,4 +322,74 @@ async fn who_saw_a_write_that_is_soon_over_is_told_that_it_is() {
     core.pending.set(Vec::new());
     until(|| !late.get_untracked().1).await;
     assert!(!early.get_untracked().1);
+}
+
+/// It failed, with Leptos's own signals below: the reader panicked.
+#[test]
+fn a_list_can_be_read_while_its_rows_come_and_move() {
+    let view = loaded(&[("1", json!("a")), ("2", json!("b"))]);
+    let owner = Owner::new();
+    let shown = owner.with(|| SharedSignal::new(Arc::new(view.clone())));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            owner.with(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(titles(&shown.try_get_untracked().unwrap()).len(), 2);
+                }
+            });
+        });
+        for number in 1..=20_000 {
+            let changed = vec![row("2", &json!(format!("number {number}")))];
+            let order = Some([["1", "2"], ["2", "1"]][number % 2].map(Key::from).to_vec());
+            view.server(RowChanges { order, changed, ..RowChanges::default() });
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(titles(&view), ["a", "number 20000"]);
+}
+
+/// It failed: what was held still had keys without rows.
+#[test]
+fn a_list_that_is_held_still_while_rows_come_has_a_row_for_each_key() {
+    let view = loaded(&[("1", json!("a"))]);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let frozen = view.frozen();
+                assert_eq!(keys(&frozen).len(), titles(&frozen).len());
+            }
+        });
+        for _ in 0..20_000 {
+            let order = |keys: &[&str]| Some(keys.iter().map(|key| Key::from(*key)).collect());
+            let changed = vec![row("2", &json!("b"))];
+            view.server(RowChanges { order: order(&["1", "2"]), changed, ..RowChanges::default() });
+            view.server(RowChanges { order: order(&["1"]), removed: vec!["2".into()], ..RowChanges::default() });
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// It failed: who looked for it just before it came, and asked to be told just afterwards, was not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_for_a_row_while_it_goes_and_comes_is_told_of_it() {
+    let (_owner, _core) = lonely_page();
+    let view = loaded(&[("1", json!("a"))]);
+    let shown = Arc::new(Mutex::new(None));
+    Effect::new_isomorphic({
+        let (view, shown) = (view.clone(), Arc::clone(&shown));
+        move |_| {
+            let title = view.row(&"2".into()).map(|post| post.title);
+            *shown.lock().unwrap() = title;
+        }
+    });
+    let order = |keys: &[&str]| Some(keys.iter().map(|key| Key::from(*key)).collect());
+    for number in 0..3_000 {
+        let title = format!("number {number}");
+        view.server(RowChanges { order: order(&["1"]), removed: vec!["2".into()], ..RowChanges::default() });
+        let changed = vec![row("2", &json!(title))];
+        view.server(RowChanges { order: order(&["1", "2"]), changed, ..RowChanges::default() });
+        until(|| shown.lock().unwrap().as_ref() == Some(&title)).await;
+    }
 }
