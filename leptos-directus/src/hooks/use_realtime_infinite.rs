@@ -83,6 +83,7 @@ pub fn use_realtime_infinite_with_options<T: RowType>(
     let asked = move || {
         let query = query.get();
         let name = query.canonical();
+        // Whoever asks is told of more pages, and not of a query that begins anew.
         pages.try_with(|_| ());
         let count = pages.try_update_untracked(|pages| {
             // A query that comes again begins anew, too.

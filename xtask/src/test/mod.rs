@@ -110,6 +110,8 @@ fn run_parts<'a>(
 ) {
     for (index, part) in parts {
         if interrupted() {
+            // What was not run has not passed.
+            rows.push((part.name, Counts::one_failed(), Duration::ZERO));
             return;
         }
         eprintln!("\n({}/{total}) {}: {}", index + 1, part.name, part.about);
