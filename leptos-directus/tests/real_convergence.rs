@@ -154,7 +154,7 @@ async fn newsroom(admin: &Admin) -> String {
     ]);
     let posts = admin.collection("posts", counting_key(), fields).await;
     let relation = json!({ "collection": posts, "field": "author", "related_collection": authors });
-    admin.ok("POST", "/relations", Some(relation)).await;
+    admin.change_schema("POST", "/relations", Some(relation)).await;
     posts
 }
 

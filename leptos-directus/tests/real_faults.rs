@@ -861,7 +861,7 @@ async fn killed_within_a_frame(name: &str, place: Place) {
     let batch = admin.collection("batch", key, vec![field("version", "integer")]).await;
     // Of each of them Directus would write down that it is gone.
     let unrecorded = json!({ "meta": { "accountability": null } });
-    admin.ok("PATCH", &format!("/collections/{batch}"), Some(unrecorded)).await;
+    admin.change_schema("PATCH", &format!("/collections/{batch}"), Some(unrecorded)).await;
     let numbers = format!("SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {MANY}");
     let keys = format!("SELECT '{}' || n FROM numbers", "k".repeat(245));
     mortal.sql_meanwhile(&format!("INSERT INTO {batch} (id) WITH RECURSIVE numbers (n) AS ({numbers}) {keys}")).await;

@@ -661,7 +661,9 @@ async fn one_row_and_a_singleton_follow() {
     is(None).await;
 
     let masthead = page.admin.collection("masthead", counting_key(), vec![field("title", "string")]).await;
-    page.admin.ok("PATCH", &format!("/collections/{masthead}"), Some(json!({ "meta": { "singleton": true } }))).await;
+    page.admin
+        .change_schema("PATCH", &format!("/collections/{masthead}"), Some(json!({ "meta": { "singleton": true } })))
+        .await;
     let singleton = use_realtime_singleton::<Value>(&masthead);
     for title in ["first", "second"] {
         page.admin.ok("PATCH", &format!("/items/{masthead}"), Some(json!({ "title": title }))).await;
@@ -931,7 +933,7 @@ async fn a_change_in_a_watched_collection_reaches_the_list() {
     let authors = page.admin.collection("signers", counting_key(), vec![field("title", "string")]).await;
     let articles = page.admin.collection("hooks", counting_key(), vec![field("author", "integer")]).await;
     let relation = json!({ "collection": articles, "field": "author", "related_collection": authors });
-    page.admin.ok("POST", "/relations", Some(relation)).await;
+    page.admin.change_schema("POST", "/relations", Some(relation)).await;
     page.admin.ok("POST", &format!("/items/{authors}"), Some(json!({ "title": "Ada" }))).await;
     page.admin.ok("POST", &format!("/items/{articles}"), Some(json!({ "author": 1 }))).await;
     let options = UseRealtimeCollectionOptions::default().watch([authors.clone()]);

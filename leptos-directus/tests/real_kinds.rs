@@ -186,7 +186,7 @@ impl Library {
             "collection": self.name(from), "field": field, "related_collection": to.map(|to| self.name(to)),
             "schema": to.map(|_| json!({ "on_delete": "SET NULL" })), "meta": meta,
         });
-        self.admin.ok("POST", "/relations", Some(relation)).await;
+        self.admin.change_schema("POST", "/relations", Some(relation)).await;
     }
 
     async fn write(&self, method: &str, path: &str, body: &str) -> Value {
@@ -388,11 +388,13 @@ async fn what_directus_does_not_announce_is_seen_by_what_is_watched_and_at_the_i
     let fields = vec![field("title", "string"), field("part_of", "integer")];
     let books = admin.collection("books", counting_key(), fields).await;
     let chapters = admin.collection("chapters", counting_key(), vec![field("book", "integer")]).await;
-    admin.ok("PATCH", &format!("/collections/{books}"), Some(json!({ "meta": { "versioning": true } }))).await;
+    admin
+        .change_schema("PATCH", &format!("/collections/{books}"), Some(json!({ "meta": { "versioning": true } })))
+        .await;
     for (from, field) in [(&chapters, "book"), (&books, "part_of")] {
         let schema = json!({ "on_delete": "CASCADE" });
         let relation = json!({ "collection": from, "field": field, "related_collection": books, "schema": schema });
-        admin.ok("POST", "/relations", Some(relation)).await;
+        admin.change_schema("POST", "/relations", Some(relation)).await;
     }
     // A long list: what leaves with another row is not read with it.
     let titles: Vec<Value> = (1..=70).map(|number| json!({ "title": format!("book {number}") })).collect();

@@ -235,7 +235,7 @@ async fn values_that_directus_validates_and_refuses_are_rolled_back() {
     let page = Page::open().await;
     let rule = json!({ "_and": [{ "title": { "_regex": "^[a-z]" } }] });
     let field = json!({ "meta": { "validation": rule } });
-    page.admin.ok("PATCH", &format!("/fields/{}/title", page.posts), Some(field)).await;
+    page.admin.change_schema("PATCH", &format!("/fields/{}/title", page.posts), Some(field)).await;
     let id = page.create("a").await;
     let posts = page.list(&["a"]).await;
     let update = posts.update(id, &json!({ "title": "1" }));
@@ -430,7 +430,9 @@ async fn one_row_and_a_singleton_are_updated() {
     })
     .await;
     let masthead = page.admin.collection("masthead", counting_key(), vec![field("title", "string")]).await;
-    page.admin.ok("PATCH", &format!("/collections/{masthead}"), Some(json!({ "meta": { "singleton": true } }))).await;
+    page.admin
+        .change_schema("PATCH", &format!("/collections/{masthead}"), Some(json!({ "meta": { "singleton": true } })))
+        .await;
     page.admin.ok("PATCH", &format!("/items/{masthead}"), Some(json!({ "title": "a" }))).await;
     let singleton = use_realtime_singleton::<Value>(&masthead);
     let title = move || singleton.item().get_untracked().and_then(|row| Some(row["title"].as_str()?.to_owned()));

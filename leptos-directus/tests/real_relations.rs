@@ -57,7 +57,7 @@ impl Desk {
         for (collection, name, kind) in
             [(&authors, "articles", "o2m"), (&articles, "tags", "m2m"), (&articles, "blocks", "m2a")]
         {
-            admin.ok("POST", &format!("/fields/{collection}"), Some(alias(name, kind))).await;
+            admin.change_schema("POST", &format!("/fields/{collection}"), Some(alias(name, kind))).await;
         }
         for (collection, name, related, meta) in [
             (&articles, "author", Some(&authors), json!({ "one_field": "articles" })),
@@ -78,7 +78,7 @@ impl Desk {
             let relation = json!({
                 "collection": collection, "field": name, "related_collection": related, "schema": schema, "meta": meta,
             });
-            admin.ok("POST", "/relations", Some(relation)).await;
+            admin.change_schema("POST", "/relations", Some(relation)).await;
         }
         let owner = Owner::new();
         owner.set();
