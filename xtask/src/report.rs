@@ -6,8 +6,9 @@ use crate::{
 };
 use std::{
     io::{IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -33,7 +34,7 @@ impl Steps {
         }
         let label = format!("({}/{}) {what}", self.next, self.total);
         self.next += 1;
-        let step = Step { label, started: Instant::now() };
+        let step = Step { label, started: Instant::now(), aside: None };
         eprintln!("{} …", step.label);
         let result = work(&step);
         let end = if result.is_ok() { "done" } else { "failed" };
@@ -47,11 +48,24 @@ impl Steps {
 pub(crate) struct Step {
     label: String,
     started: Instant,
+    aside: Option<Aside>,
+}
+
+/// Where the output of a step goes that runs beside others.
+#[derive(Debug)]
+struct Aside {
+    logs: PathBuf,
+    commands: AtomicU32,
 }
 
 impl Step {
     pub(crate) fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), started: Instant::now() }
+        Self { label: label.into(), started: Instant::now(), aside: None }
+    }
+
+    /// A step beside others: its commands get what those leave of the processors, and what they say goes to files in `logs`.
+    pub(crate) fn aside(label: impl Into<String>, logs: PathBuf) -> Self {
+        Self { aside: Some(Aside { logs, commands: AtomicU32::new(1) }), ..Self::new(label) }
     }
 
     /// One line about something inside the step.
@@ -61,6 +75,10 @@ impl Step {
 
     /// Runs a command whose own output shows its progress.
     pub(crate) fn shown(&self, command: &mut Command, limit: Duration) -> Result<()> {
+        if let Some(Aside { logs, commands }) = &self.aside {
+            let number = commands.fetch_add(1, Ordering::Relaxed);
+            return self.logged(command, &logs.join(format!("aside-{number}.log")), limit);
+        }
         let text = describe(command);
         let mut process = Process::start(command, Output::Shown)?;
         let status = process.wait(limit, || {}).map_err(|failure| name_it(&text, failure))?;
@@ -70,7 +88,10 @@ impl Step {
     /// Runs a command quietly, its output in `log`; the elapsed seconds show that it runs.
     pub(crate) fn logged(&self, command: &mut Command, log: &Path, limit: Duration) -> Result<()> {
         let text = describe(command);
-        let mut process = Process::start(command, Output::Logged(log))?;
+        let mut process = match &self.aside {
+            Some(_) => Process::start(&mut last_of_all(command), Output::Logged(log)),
+            None => Process::start(command, Output::Logged(log)),
+        }?;
         let mut ticker = Ticker::new(&self.label);
         let waited = process.wait(limit, || ticker.tick());
         ticker.clear();
@@ -80,6 +101,22 @@ impl Step {
         }
         Err(process.with_log(Failure::new(format!("`{text}` failed ({status})"))))
     }
+}
+
+/// The same command, which waits for a processor until nobody else of this run wants one.
+fn last_of_all(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
 }
 
 fn name_it(text: &str, failure: Failure) -> Failure {
@@ -153,12 +190,25 @@ pub(crate) fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::Scratch;
 
     #[test]
     fn durations_are_short() {
         assert_eq!(seconds(Duration::from_millis(1240)), "1.2 s");
         assert_eq!(seconds(Duration::from_secs(59)), "59 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn a_step_aside_runs_the_same_command_after_all_others() {
+        let scratch = Scratch::new("aside").expect("a folder");
+        let logs = scratch.path().canonicalize().expect("its path");
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $GIVEN; pwd; nice"]).env("GIVEN", "kept").current_dir(&logs);
+        let step = Step::aside("aside", logs.clone());
+        assert_eq!(step.shown(&mut command, Duration::from_secs(60)), Ok(()));
+        let text = std::fs::read_to_string(logs.join("aside-1.log")).expect("its output");
+        assert_eq!(text, format!("kept\n{}\n19\n", logs.display()));
     }
 
     #[test]

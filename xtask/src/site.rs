@@ -7,8 +7,9 @@ use crate::{
     toolchain::{WasmToolchain, wasm_bindgen, wasm_opt},
     workspace::{Workspace, copy_folder, lock, remove_folder},
 };
+use nix::fcntl::Flock;
 use std::{
-    fs,
+    fs::{self, File},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
@@ -177,16 +178,30 @@ pub(crate) struct Built {
 ///
 /// If a step fails.
 pub(crate) fn release(workspace: &Workspace, toolchain: WasmToolchain, folder: &Path, step: &Step) -> Result<Built> {
-    let root = workspace.target.join("site-release");
-    let _lock = lock(&root.with_extension("lock"), "the release build")?;
-    let site = Site::new(workspace, Profile::Release, root, toolchain, step)?;
-    site.copy_assets()?;
-    site.build_wasm(step)?;
-    let server = site.build_server(step)?;
+    let (site, server, _lock) = build_release(workspace, toolchain, step)?;
     let built = Built { site: folder.join("site"), server: folder.join("server") };
     copy_folder(site.root(), &built.site, &[])?;
     fs::copy(&server, &built.server).context(|| format!("cannot copy {}", server.display()))?;
     Ok(built)
+}
+
+/// Builds page and server, and keeps others from building them as long as the lock is held.
+///
+/// # Errors
+///
+/// If a step fails.
+pub(crate) fn build_release(
+    workspace: &Workspace,
+    toolchain: WasmToolchain,
+    step: &Step,
+) -> Result<(Site, PathBuf, Flock<File>)> {
+    let root = workspace.target.join("site-release");
+    let lock = lock(&root.with_extension("lock"), "the release build")?;
+    let site = Site::new(workspace, Profile::Release, root, toolchain, step)?;
+    site.copy_assets()?;
+    site.build_wasm(step)?;
+    let server = site.build_server(step)?;
+    Ok((site, server, lock))
 }
 
 fn compiler_mend(failure: Failure) -> Failure {

@@ -9,6 +9,7 @@ use crate::{
     failure::{Context, Failure, LOG_LINES, Result, last_lines},
     process::{Output, Process, interrupted},
     report::{Step, Ticker, describe, seconds},
+    site,
     toolchain::{Browser, WasmChoice, WasmToolchain},
     workspace::{Workspace, remove_folder},
 };
@@ -51,6 +52,8 @@ struct Part {
     long: bool,
     /// What it needs that takes minutes to install.
     installs: Option<Install>,
+    /// Whether it runs the release build, which takes minutes to compile.
+    is_of_release: bool,
     run: fn(&mut Run<'_>) -> Result<Counts>,
 }
 
@@ -87,7 +90,14 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         }
         run_parts(&mut run, parts.by_ref().take(at_first), chosen.len(), &mut rows);
     });
-    run_parts(&mut run, parts, chosen.len(), &mut rows);
+    // The parts after these wait for the most part, for Directus and for time that must pass.
+    let logs = run.logs.clone();
+    thread::scope(|scope| {
+        if chosen[at_first..].iter().position(|part| part.is_of_release).is_some_and(|position| position > 0) {
+            scope.spawn(|| build_release(workspace, options, logs));
+        }
+        run_parts(&mut run, parts, chosen.len(), &mut rows);
+    });
     Ok(summary(&rows, &run.failed))
 }
 
@@ -98,6 +108,14 @@ fn install(parts: &[&Part], options: &Options) {
         if part.installs.is_some_and(|install| install(options, &step).is_err()) {
             return;
         }
+    }
+}
+
+/// Until something goes wrong: what that is says the part that needs it.
+fn build_release(workspace: &Workspace, options: &Options, logs: PathBuf) {
+    let step = Step::aside("      the release build, beside", logs);
+    if let Ok(toolchain) = WasmToolchain::get(options.wasm, &step) {
+        let _ = site::build_release(workspace, toolchain, &step);
     }
 }
 

@@ -30,20 +30,36 @@ const ALLOCATIONS: &str = "live_allocations";
 const WASM: [&str; 2] = ["--target", "wasm32-unknown-unknown"];
 
 pub(super) const PARTS: &[Part] = &[
-    Part { name: "fmt", about: "rustfmt has nothing to say", long: false, installs: None, run: fmt },
+    Part {
+        name: "fmt",
+        about: "rustfmt has nothing to say",
+        long: false,
+        installs: None,
+        is_of_release: false,
+        run: fmt,
+    },
     Part {
         name: "lint",
         about: "clippy without warnings, for this machine and for wasm32",
         long: false,
         installs: None,
+        is_of_release: false,
         run: lint,
     },
-    Part { name: "doc", about: "rustdoc without warnings", long: false, installs: None, run: doc },
+    Part {
+        name: "doc",
+        about: "rustdoc without warnings",
+        long: false,
+        installs: None,
+        is_of_release: false,
+        run: doc,
+    },
     Part {
         name: "unit",
         about: "tests of all crates that need nothing else, and doc tests",
         long: false,
         installs: None,
+        is_of_release: false,
         run: unit,
     },
     Part {
@@ -51,6 +67,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "tests/real_*.rs: library and server against the real Directus in all three modes",
         long: false,
         installs: Some(install_directus),
+        is_of_release: false,
         run: directus,
     },
     Part {
@@ -58,6 +75,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "the browser transport in headless Chromium, with the real Directus",
         long: false,
         installs: Some(install_directus),
+        is_of_release: false,
         run: wasm,
     },
     Part {
@@ -65,6 +83,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "leptos-directus/ copied beside a fresh app outside the workspace builds for both targets",
         long: false,
         installs: None,
+        is_of_release: false,
         run: take_along,
     },
     Part {
@@ -72,6 +91,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "the specs' types, and Playwright: the release build in a real browser, with the real Directus",
         long: false,
         installs: Some(install_directus),
+        is_of_release: true,
         run: e2e,
     },
     Part {
@@ -79,6 +99,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "writers, faults, mirrors and two pages for 2.5 minutes: at each pause all show what REST gives",
         long: false,
         installs: Some(install_directus),
+        is_of_release: true,
         run: soak,
     },
     Part {
@@ -86,6 +107,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "tests/real_*.rs against Directus 11.17.4, whose permissions may have filters and lists of fields",
         long: true,
         installs: Some(install_older),
+        is_of_release: false,
         run: directus_11,
     },
     Part {
@@ -93,6 +115,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "tests/real_*.rs with PostgreSQL, where reads have connections of their own",
         long: true,
         installs: Some(install_directus),
+        is_of_release: false,
         run: postgres,
     },
     Part {
@@ -100,6 +123,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "the soak for ten minutes",
         long: true,
         installs: Some(install_directus),
+        is_of_release: true,
         run: soak_long,
     },
     Part {
@@ -107,6 +131,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "the soak for three minutes with Directus's pressure limiter, whose Retry-After every read must keep",
         long: true,
         installs: Some(install_directus),
+        is_of_release: true,
         run: soak_pressure,
     },
     Part {
@@ -114,6 +139,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "the soak for five minutes with PostgreSQL, where Directus announces batches before they are there",
         long: true,
         installs: Some(install_directus),
+        is_of_release: true,
         run: soak_postgres,
     },
     Part {
@@ -121,6 +147,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "the soak for twenty minutes with Directus 11.17.4, whose permissions change meanwhile",
         long: true,
         installs: Some(install_older),
+        is_of_release: true,
         run: soak_11,
     },
     Part {
@@ -128,6 +155,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "millions of steps of the engine against a simulated Directus, by another seed each time",
         long: true,
         installs: None,
+        is_of_release: false,
         run: model_long,
     },
     Part {
@@ -135,6 +163,7 @@ pub(super) const PARTS: &[Part] = &[
         about: "deliberate faults of the library, each of which the tests must find",
         long: true,
         installs: None,
+        is_of_release: false,
         run: mutants,
     },
 ];
@@ -457,6 +486,13 @@ serde = { version = "1", features = ["derive"] }
 wasm-bindgen = { version = "0.2", optional = true }
 
 [workspace]
+
+# As in our own workspace.
+[profile.dev]
+debug = "line-tables-only"
+
+[profile.dev.package."*"]
+debug = false
 "#;
 
 const APP_SOURCE: &str = r#"use leptos::prelude::*;
@@ -524,8 +560,8 @@ fn take_along(run: &mut Run<'_>) -> Result<Counts> {
     let build = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
         command.current_dir(app).arg("build").args(arguments);
-        // A folder of our own: the next run finds the dependencies compiled.
-        command.env("CARGO_TARGET_DIR", run.workspace.target.join("take-along"));
+        // What is compiled already of the same version, features and profile is not compiled again.
+        command.env("CARGO_TARGET_DIR", &run.workspace.target);
         command
     };
     let native = build(&["--features", "ssr"]);
